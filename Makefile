@@ -1,0 +1,21 @@
+# One line a target, each also to be typed by hand: README.md shows them without make.
+PYTHON ?= python3
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+
+.PHONY: install lab test lint lessons
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -c constraints.txt -e ".[test,browser]" && touch $@
+
+lab: install
+	$(BIN)/jupyter lab course/00_start_here.ipynb
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+
+lessons: install
+	OMP_NUM_THREADS=2 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False course/*.ipynb

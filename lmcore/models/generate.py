@@ -1,0 +1,126 @@
+"""Writing with a causal model: one token at a time, many sequences at once, with a KV cache."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmcore.models.transformer import KVCache, Transformer
+
+
+@dataclass(frozen=True)
+class Generation:
+    """B sequences, P prompt positions (padded on the left), N new ones (padded on the right after the stop token)."""
+
+    ids: Tensor  # long (B, P + N)
+    mask: Tensor  # bool (B, P + N), True on real tokens; the stop token is one
+    prompt_length: int  # P
+    logprobs: Tensor  # (B, N): of each new token at the temperature it was drawn with; 0 on padding
+    hidden: Tensor  # (B, N, n_embd): the state from which each new token was predicted
+    ended: Tensor  # bool (B,): the stop token was reached
+    completions: list[list[int]]  # the new tokens of each sequence, without stop token and padding
+
+
+def pad_left(sequences: Sequence[Sequence[int]], pad_id: int, device=None) -> tuple[Tensor, Tensor]:
+    """Sequences of different length as ids, mask (B, T): the last tokens stand under each other, ready to continue."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id, device=device)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.bool, device=device)
+    for row, sequence in enumerate(sequences):
+        start = longest - len(sequence)
+        ids[row, start:] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, start:] = True
+    return ids, mask
+
+
+def next_token_logits(
+    logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
+    """Logits (..., V) after temperature, top-k and nucleus (top-p, Holtzman et al. 2019) cuts; removed tokens are -inf.
+
+    The nucleus is the smallest set of most probable tokens whose probabilities sum to at least `top_p`.
+    """
+    logits = logits / temperature
+    if top_k is not None and top_k < logits.size(-1):
+        kth = logits.topk(top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < kth, float("-inf"))
+    if top_p is not None and top_p < 1:
+        ordered, order = logits.sort(dim=-1, descending=True)
+        probabilities = ordered.softmax(dim=-1)
+        before = probabilities.cumsum(dim=-1) - probabilities  # probability of all tokens ranked above
+        removed = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= top_p)
+        logits = logits.masked_fill(removed, float("-inf"))
+    return logits
+
+
+@torch.no_grad()
+def generate(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_id: int | None = None,
+    pad_id: int = 0,
+    generator: torch.Generator | None = None,
+    on_token: Callable[[Tensor], None] | None = None,
+) -> Generation:
+    """Continue each prompt until `stop_id` or for `max_new_tokens`.
+
+    Args: prompts: lists of token ids, of any lengths but none empty; temperature 0 takes the most probable token;
+        on_token: called with each new column of tokens, long (B,); it may raise to break off.
+    Raises: ValueError for an empty prompt or a masked (non-causal) model.
+    """
+    if not model.config.causal:
+        raise ValueError("only a causal model can continue a text; this one fills blanks (causal=False)")
+    if not prompts or not all(prompts):
+        raise ValueError("a prompt is empty: there is nothing to continue")
+    ids, mask = pad_left(prompts, pad_id, model.device)
+    B, P = ids.shape
+    cache = KVCache(model.config, B, P + max_new_tokens, like=model.embedding.weight)
+    padded = not bool(mask.all())
+    tokens, logprobs, hidden = [], [], []
+    alive = torch.ones(B, dtype=torch.bool, device=ids.device)
+    alive_at = []
+    new = ids
+    for _ in range(max_new_tokens):
+        state = model.trunk(new, mask if padded else None, cache)[:, -1]  # (B, C)
+        logits = model.unembedding(state)
+        if temperature == 0:
+            token = logits.argmax(dim=-1)
+            logprob = logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
+        else:
+            scores = next_token_logits(logits, temperature, top_k, top_p).log_softmax(dim=-1)
+            token = torch.multinomial(scores.exp(), 1, generator=generator)[:, 0]
+            logprob = scores.gather(1, token[:, None])[:, 0]
+        token = torch.where(alive, token, pad_id)
+        tokens.append(token)
+        logprobs.append(torch.where(alive, logprob, 0.0))
+        hidden.append(state)
+        alive_at.append(alive)
+        mask = torch.cat([mask, alive[:, None]], dim=1)
+        padded = padded or not bool(alive.all())
+        if on_token is not None:
+            on_token(token)
+        if stop_id is not None:
+            alive = alive & (token != stop_id)
+            if not alive.any():
+                break
+        new = token[:, None]
+    new_ids, was_alive = torch.stack(tokens, dim=1), torch.stack(alive_at, dim=1)
+    completions = [
+        [int(t) for t, real in zip(row, reals, strict=True) if real and t != stop_id]
+        for row, reals in zip(new_ids.tolist(), was_alive.tolist(), strict=True)
+    ]
+    return Generation(
+        ids=torch.cat([ids, new_ids], dim=1),
+        mask=mask,
+        prompt_length=P,
+        logprobs=torch.stack(logprobs, dim=1),
+        hidden=torch.stack(hidden, dim=1),
+        ended=~alive if stop_id is not None else torch.zeros_like(alive),
+        completions=completions,
+    )

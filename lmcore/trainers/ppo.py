@@ -1,0 +1,311 @@
+"""Reinforcement learning from human feedback with PPO, as in InstructGPT (Ouyang et al. 2022, arXiv 2203.02155).
+
+One step, in the order of this file: the policy answers prompts (rollout); a reward judges the answers; every token
+pays for straying from the reference model (rewards); advantages say which tokens did better than expected (GAE); the
+policy is moved towards them, in small, clipped moves (PPO, Schulman et al. 2017, arXiv 1707.06347).
+
+Left out: dropout, reward whitening, a separate value network. Details follow Ziegler et al. 2019 and Huang et al. 2024.
+Shapes: B episodes, P prompt tokens (padded left), N answer tokens (padded right).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmcore.models import Generation, Transformer, ValueHead, generate
+from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
+
+Reward = Callable[[list[str], list[str]], Tensor]
+"""reward(prompts, completions) -> float (B,): a rule, the judge, a reward model, or a learner's own function."""
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """TRL's names. All fields may change between steps; batch sizes too."""
+
+    learning_rate: float = 5e-4
+    kl_coef: float = 0.05  # beta: what one nat of distance from the reference costs
+    batch_size: int = 64  # episodes a step
+    num_mini_batches: int = 2
+    num_ppo_epochs: int = 2
+    response_length: int = 24  # tokens an answer may have
+    temperature: float = 1.0
+    cliprange: float = 0.2
+    cliprange_value: float = 0.2
+    vf_coef: float = 0.1
+    gamma: float = 1.0
+    lam: float = 0.95
+    missing_eos_penalty: float = 1.0  # taken from the score of an answer that does not end
+    warmup_steps: int = 3
+    max_grad_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.batch_size < self.num_mini_batches:
+            raise ValueError(f"batch_size={self.batch_size} cannot be split into {self.num_mini_batches} minibatches")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature={self.temperature}: PPO needs samples, so it must be above 0")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Everything about B answers that the update needs; fixed while the policy moves."""
+
+    generation: Generation
+    mask: Tensor  # bool (B, N): True on answer tokens, the end-of-turn token included
+    logprobs: Tensor  # (B, N): log pi(token), recorded while sampling
+    ref_logprobs: Tensor  # (B, N): log pi_ref(token)
+    values: Tensor  # (B, N): expected return before each token
+    scores: Tensor  # (B,): the reward of the whole answer
+    advantages: Tensor  # (B, N), whitened
+    returns: Tensor  # (B, N)
+
+
+def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, kl_coef: float) -> Tensor:
+    """-kl_coef * kl on every token, plus the score on the last one (Ziegler et al. 2019, eq. 2).
+
+    Args: scores (B,); kl (B, N): log pi - log pi_ref; mask bool (B, N), with at least one True a row.
+    Returns: (B, N), zero on padding.
+    """
+    rewards = -kl_coef * kl * mask
+    last = mask.sum(dim=1, keepdim=True) - 1  # (B, 1)
+    return rewards.scatter_add(1, last, scores[:, None])
+
+
+def generalised_advantages(
+    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float = 1.0, lam: float = 0.95
+) -> tuple[Tensor, Tensor]:
+    """GAE: A_t = d_t + gamma lam A_{t+1} with d_t = r_t + gamma V_{t+1} - V_t (Schulman et al. 2015, arXiv 1506.02438).
+
+    Args: rewards, values (B, N); mask bool (B, N): padding stands behind, there V = 0.
+    Returns: advantages, returns = advantages + values; both (B, N), zero on padding.
+    """
+    values = values * mask
+    advantages = torch.zeros_like(values)
+    later = values.new_zeros(values.size(0))
+    for t in reversed(range(values.size(1))):
+        next_value = values[:, t + 1] if t + 1 < values.size(1) else 0.0
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        later = (delta + gamma * lam * later) * mask[:, t]
+        advantages[:, t] = later
+    return advantages, advantages + values
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of x over the True places of mask."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def whiten(x: Tensor, mask: Tensor) -> Tensor:
+    """Shift and scale to mean 0, variance 1 over the True places; zero elsewhere."""
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean) ** 2, mask)
+    return (x - mean) * torch.rsqrt(variance + 1e-8) * mask
+
+
+def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, cliprange: float):
+    """-E min(ratio A, clip(ratio) A) with ratio = pi / pi_old (eq. 7); all (B, N). Returns loss, ratio, share clipped."""
+    ratio = (logprobs - old_logprobs).exp()
+    unclipped = -advantages * ratio
+    clipped = -advantages * ratio.clamp(1 - cliprange, 1 + cliprange)
+    loss = masked_mean(torch.max(unclipped, clipped), mask)
+    return loss, ratio, masked_mean((clipped > unclipped).float(), mask)
+
+
+def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, cliprange: float):
+    """Half the squared error, values kept within cliprange of the old ones; all (B, N). Returns loss, share clipped."""
+    near = old_values + (values - old_values).clamp(-cliprange, cliprange)
+    unclipped, clipped = (values - returns) ** 2, (near - returns) ** 2
+    return 0.5 * masked_mean(torch.max(unclipped, clipped), mask), masked_mean((clipped > unclipped).float(), mask)
+
+
+class PPOTrainer(Trainer):
+    """Moves a chat model towards answers that score high, on a leash to the model it started from.
+
+    Args: policy: a causal Transformer, trained in place; reference: the model it is leashed to (usually a copy; never
+        changed); reward: see `Reward`; prompts: user messages; gold: a second reward that only watches.
+    Metrics: TRL's names; means over the batch, KL and entropy in nats an answer.
+    Raises: ValueError without prompts; FloatingPointError from `step` if training diverges or a reward is not finite.
+    """
+
+    def __init__(
+        self,
+        policy: Transformer,
+        reference: Transformer,
+        reward: Reward,
+        prompts: Sequence[str],
+        config: PPOConfig | None = None,
+        *,
+        tokenizer: Any,
+        gold: Reward | None = None,
+        sample_prompts: Sequence[str] | None = None,
+    ):
+        config = config or PPOConfig()
+        if not prompts:
+            raise ValueError("PPO needs prompts to answer, and the list is empty")
+        self.policy, self.reference, self.tokenizer = (
+            policy,
+            reference.eval().requires_grad_(False),
+            tokenizer,
+        )
+        self.value_head = ValueHead(policy.config.n_embd).to(policy.device)
+        self.reward, self.gold, self.prompts = reward, gold, list(prompts)
+        self.sample_prompts = list(sample_prompts if sample_prompts is not None else self.prompts[:4])
+        modules = nn.ModuleList([policy, self.value_head])
+        optimizer = torch.optim.AdamW(
+            modules.parameters(), lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=True
+        )
+        super().__init__(config, {"policy": policy, "value_head": self.value_head}, [optimizer])
+        self.episodes = 0
+        self._before: list[str] | None = None
+
+    def _step(self, config: PPOConfig) -> dict[str, float]:
+        started = time.perf_counter()
+        prompts = self._draw_prompts(config.batch_size)
+        rollout, metrics = self.rollout(prompts, config)
+        rate = warmed_up(config.learning_rate, self.steps_done, config.warmup_steps)
+        metrics |= self._improve(rollout, rate, config)
+        self.episodes += config.batch_size
+        return metrics | {
+            "eps": config.batch_size / (time.perf_counter() - started),
+            "episode": float(self.episodes),
+            "lr": rate,
+            "objective/kl_coef": config.kl_coef,
+        }
+
+    @torch.no_grad()
+    def rollout(self, prompts: Sequence[str], config: PPOConfig) -> tuple[Rollout, dict[str, float]]:
+        """Answer the prompts, judge the answers, and work out advantages. Also returns the `objective/` metrics."""
+        generation = generate(
+            self.policy,
+            [self._as_chat(prompt) for prompt in prompts],
+            config.response_length,
+            temperature=config.temperature,
+            stop_id=self.tokenizer.end_id,
+            pad_id=self.tokenizer.pad_id,
+            generator=self.generator,
+            on_token=self.check_stop,
+        )
+        mask = generation.mask[:, generation.prompt_length :]
+        values = self.value_head(generation.hidden) * mask
+        ref_logprobs, _, _ = self._look_again(self.reference, generation, slice(None), config.temperature)
+        ref_logprobs = ref_logprobs * mask
+        completions = [self.tokenizer.decode(ids) for ids in generation.completions]
+        scores = self._judge(self.reward, prompts, completions, generation.ended, config)
+
+        kl = (generation.logprobs - ref_logprobs) * mask  # k1: unbiased, may be negative for one answer
+        rewards = token_rewards(scores, kl, mask, config.kl_coef)
+        advantages, returns = generalised_advantages(rewards, values, mask, config.gamma, config.lam)
+        rollout = Rollout(
+            generation,
+            mask,
+            generation.logprobs,
+            ref_logprobs,
+            values,
+            scores,
+            whiten(advantages, mask),
+            returns,
+        )
+        kl_per_answer = float(kl.sum(dim=1).mean())
+        metrics = {
+            "objective/kl": kl_per_answer,
+            "objective/sqrt_kl": max(kl_per_answer, 0.0) ** 0.5,
+            "objective/entropy": float((-generation.logprobs * mask).sum(dim=1).mean()),
+            "objective/non_score_reward": -config.kl_coef * kl_per_answer,
+            "objective/rlhf_reward": float(rewards.sum(dim=1).mean()),
+            "objective/scores": float(scores.mean()),
+            "val/num_eos_tokens": float(generation.ended.sum()),
+            "val/response_length": float(mask.sum(dim=1).float().mean()),
+        }
+        if self.gold is not None:
+            same = self.gold is self.reward
+            gold = scores if same else self._judge(self.gold, prompts, completions, generation.ended, config)
+            metrics["objective/gold_score"] = float(gold.mean())
+        return rollout, metrics
+
+    def _improve(self, rollout: Rollout, learning_rate: float, config: PPOConfig) -> dict[str, float]:
+        """Several small moves of the policy and the value head towards the rollout's advantages and returns."""
+        seen: dict[str, list[float]] = {}
+        size = len(rollout.scores)
+        for _ in range(config.num_ppo_epochs):
+            order = torch.randperm(size, generator=self.generator)
+            for rows in order.tensor_split(config.num_mini_batches):
+                self.check_stop()
+                loss, metrics = self.loss(rollout, rows, config)
+                self.update(loss, learning_rate, config.max_grad_norm)
+                for name, value in metrics.items():
+                    seen.setdefault(name, []).append(value)
+        return {name: sum(values) / len(values) for name, values in seen.items()}
+
+    def loss(self, rollout: Rollout, rows: Tensor, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
+        """Policy loss + vf_coef * value loss on some rows (long, any number) of a rollout, and the metrics of both."""
+        mask, old_logprobs = rollout.mask[rows], rollout.logprobs[rows]
+        logprobs, hidden, entropy = self._look_again(self.policy, rollout.generation, rows, config.temperature)
+        logprobs = logprobs.masked_fill(~mask, 0.0)
+        pg_loss, ratio, pg_clipped = policy_loss(
+            logprobs, old_logprobs, rollout.advantages[rows], mask, config.cliprange
+        )
+        vf_loss, vf_clipped = value_loss(
+            self.value_head(hidden), rollout.values[rows], rollout.returns[rows], mask, config.cliprange_value
+        )
+        return pg_loss + config.vf_coef * vf_loss, {
+            "loss/policy_avg": float(pg_loss.detach()),
+            "loss/value_avg": float(vf_loss.detach()),
+            "policy/approxkl_avg": float(0.5 * masked_mean((logprobs - old_logprobs) ** 2, mask).detach()),
+            "policy/clipfrac_avg": float(pg_clipped),
+            "policy/entropy_avg": float(masked_mean(entropy, mask)),
+            "val/clipfrac_avg": float(vf_clipped),
+            "val/ratio": float(masked_mean(ratio, mask).detach()),
+        }
+
+    def _look_again(self, model: Transformer, generation: Generation, rows, temperature: float):
+        """A full pass over given answers: logprobs (B, N), hidden states (B, N, C) and entropies (B, N)."""
+        ids, mask = generation.ids[rows], generation.mask[rows]
+        answers = ids[:, generation.prompt_length :]
+        # The state at position t - 1 predicts token t.
+        hidden = model.trunk(ids[:, :-1], mask[:, :-1])[:, generation.prompt_length - 1 :]
+        logprobs = (model.unembedding(hidden) / temperature).log_softmax(dim=-1)  # (B, N, V)
+        with torch.no_grad():
+            entropy = -(logprobs.exp() * logprobs).sum(dim=-1)
+        return logprobs.gather(2, answers[..., None])[..., 0], hidden, entropy
+
+    def _judge(self, reward: Reward, prompts, completions: list[str], ended: Tensor, config: PPOConfig) -> Tensor:
+        scores = torch.as_tensor(reward(list(prompts), completions), dtype=torch.float32, device=self.policy.device)
+        if scores.shape != ended.shape:
+            raise ValueError(
+                f"the reward must give one number an answer: {len(ended)}, not shape {tuple(scores.shape)}"
+            )
+        if not scores.isfinite().all():
+            where = int((~scores.isfinite()).nonzero()[0])
+            raise FloatingPointError(f"the reward of the answer {completions[where]!r} is {float(scores[where])}")
+        return scores - config.missing_eos_penalty * (~ended).float()
+
+    def _draw_prompts(self, count: int) -> list[str]:
+        chosen = torch.randint(len(self.prompts), (count,), generator=self.generator)
+        return [self.prompts[i] for i in chosen]
+
+    def _as_chat(self, prompt: str) -> list[int]:
+        return self.tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
+
+    def samples(self) -> list[dict[str, str]]:
+        """The most probable answers to the fixed prompts: [{"prompt", "before", "now"}], before = the reference."""
+        if self._before is None:
+            self._before = self._answers(self.reference)
+        rows = zip(self.sample_prompts, self._before, self._answers(self.policy), strict=True)
+        return [{"prompt": prompt, "before": before, "now": now} for prompt, before, now in rows]
+
+    def _answers(self, model: Transformer) -> list[str]:
+        prompts = [self._as_chat(prompt) for prompt in self.sample_prompts]
+        with evaluating(model):
+            out = generate(model, prompts, self.config.response_length, temperature=0, stop_id=self.tokenizer.end_id)
+        return [self.tokenizer.decode(ids) for ids in out.completions]
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"episodes": self.episodes}
+
+    def _load_extra_state(self, state: dict[str, Any]) -> None:
+        self.episodes = state["episodes"]
