@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: install lab test lint lessons
+.PHONY: install lab test lint lessons bench checkpoints
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -18,4 +18,10 @@ lint: install
 	$(BIN)/ruff check .
 
 lessons: install
-	OMP_NUM_THREADS=2 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False course/*.ipynb
+	BLANK_TO_CHAT_HOME=$$(mktemp -d) OMP_NUM_THREADS=2 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False course/*.ipynb
+
+bench: install
+	$(BIN)/python -m benchmarks.rlhf && FBC_RECORD=1 $(BIN)/python -m pytest tests/browser
+
+checkpoints: install
+	$(BIN)/python -m lmcore.recipes base mlm sft

@@ -1,7 +1,7 @@
 """What holds for all three kinds of test: the unit tests, the lessons (nbval) and the browser."""
 
 import os
-import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,25 +10,31 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 BROWSER = Path(__file__).parent / "tests" / "browser"
 left_out = pytest.StashKey[str]()
+own_home = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A learner's progress neither changes what the lessons print nor is changed by it."""
+    config.stash[own_home] = tempfile.TemporaryDirectory(prefix="blank-to-chat-")
+    os.environ["BLANK_TO_CHAT_HOME"] = config.stash[own_home].name
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves the browser tests out where there is no browser, unless FBC_BROWSER=required."""
     if collection_path != BROWSER:
         return None
-    from tests.browser.chromium import find_chromium
+    from tests.browser.chromium import HOW_TO_GET_IT, find_chromium
 
     if find_chromium():
         return None
-    how = f"to run them too: {sys.executable} -m pip install playwright && {sys.executable} -m playwright install chromium"
     if os.environ.get("FBC_BROWSER") == "required":
-        raise pytest.UsageError(f"no Chromium was found, and FBC_BROWSER=required; {how}")
-    config.stash[left_out] = f"Left out: the browser tests, since no Chromium was found; {how}"
+        raise pytest.UsageError(f"no Chromium was found, and FBC_BROWSER=required; to get it: {HOW_TO_GET_IT}")
+    config.stash[left_out] = f"Left out: the browser tests, since no Chromium was found; to get it: {HOW_TO_GET_IT}"
     return True
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """nbval compares what a cell printed; a figure's JSON holds random ids, so there only its text counts."""
+    """nbval compares all that a cell shows, but a figure's JSON has every digit of every point: its text counts."""
     if collector.path.suffix == ".ipynb":
         collector.skip_compare += ("application/vnd.plotly.v1+json",)
 
@@ -45,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The very last line, after pytest's own."""
+    """The very last line, after pytest's own: what was left out."""
+    config.stash[own_home].cleanup()
     if left_out in config.stash:
         print(config.stash[left_out])

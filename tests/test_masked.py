@@ -41,6 +41,11 @@ def test_only_hidden_tokens_count_and_special_ones_are_never_hidden():
     assert torch.equal(seen["ids"][~hidden], batch[:, :-1][~hidden])
 
 
+def test_hiding_nothing_is_an_error():
+    with pytest.raises(ValueError, match="mask_rate=0"):
+        MaskedLMConfig(mask_rate=0)
+
+
 def test_held_out_text_is_always_hidden_in_the_same_places():
     masked = trainer()
     assert masked.evaluate() == masked.evaluate()

@@ -319,6 +319,8 @@ def test_the_reference_never_moves():
     ppo.run(3, progress=False)
     assert_same(ppo.reference.state_dict(), before)
     assert not torch.equal(ppo.policy.embedding.weight, ppo.reference.embedding.weight)
+    # The next run may start from a copy of it, and must be able to learn.
+    assert all(parameter.requires_grad for parameter in ppo.reference.parameters())
 
 
 def test_generation_stops_at_the_end_token():

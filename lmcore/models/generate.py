@@ -72,7 +72,8 @@ def generate(
 
     Args: prompts: lists of token ids, of any lengths but none empty; temperature 0 takes the most probable token;
         on_token: called with each new column of tokens, long (B,); it may raise to break off.
-    Raises: ValueError for an empty prompt or a masked (non-causal) model.
+    Raises: ValueError for an empty prompt or a masked (non-causal) model; FloatingPointError if the model's numbers are
+        not finite.
     """
     if not model.config.causal:
         raise ValueError("only a causal model can continue a text; this one fills blanks (causal=False)")
@@ -88,6 +89,8 @@ def generate(
     new = ids
     for _ in range(max_new_tokens):
         state = model.trunk(new, mask if padded else None, cache)[:, -1]  # (B, C)
+        if not state.isfinite().all():
+            raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)
         if temperature == 0:
             token = logits.argmax(dim=-1)

@@ -16,6 +16,10 @@ class MaskedLMConfig(PretrainConfig):
 
     mask_rate: float = 0.25  # share of tokens hidden; BERT took .15, more trains faster (Wettig et al. 2022)
 
+    def __post_init__(self):
+        if not 0 < self.mask_rate <= 1:
+            raise ValueError(f"mask_rate={self.mask_rate}: the share of hidden tokens must be above 0 and at most 1")
+
 
 class MaskedLMTrainer(PretrainTrainer):
     """Masked language modelling: every hidden token becomes the mask token, and only hidden tokens count.
@@ -49,5 +53,3 @@ class MaskedLMTrainer(PretrainTrainer):
         hidden &= ~torch.isin(ids, self.special_ids.to(ids.device))
         states = self.model.trunk(ids.masked_fill(hidden, self.mask_id))
         return F.cross_entropy(self.model.unembedding(states[hidden]), ids[hidden])
-
-    samples = None  # a masked model does not continue texts

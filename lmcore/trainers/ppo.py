@@ -27,7 +27,7 @@ Reward = Callable[[list[str], list[str]], Tensor]
 class PPOConfig:
     """TRL's names. All fields may change between steps; batch sizes too."""
 
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     kl_coef: float = 0.05  # beta: what one nat of distance from the reference costs
     batch_size: int = 64  # episodes a step
     num_mini_batches: int = 2
@@ -147,11 +147,7 @@ class PPOTrainer(Trainer):
         config = config or PPOConfig()
         if not prompts:
             raise ValueError("PPO needs prompts to answer, and the list is empty")
-        self.policy, self.reference, self.tokenizer = (
-            policy,
-            reference.eval().requires_grad_(False),
-            tokenizer,
-        )
+        self.policy, self.reference, self.tokenizer = policy, reference, tokenizer
         self.value_head = ValueHead(policy.config.n_embd).to(policy.device)
         self.reward, self.gold, self.prompts = reward, gold, list(prompts)
         self.sample_prompts = list(sample_prompts if sample_prompts is not None else self.prompts[:4])

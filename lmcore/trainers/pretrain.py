@@ -107,6 +107,8 @@ class PretrainTrainer(Trainer):
 
     def samples(self, max_new_tokens: int = 24) -> list[dict[str, str]]:
         """How the model continues the fixed prompts now, with a fixed seed: [{"prompt", "now"}]."""
+        if not self.sample_prompts:
+            return []
         generator = torch.Generator().manual_seed(0)
         prompts = [[self.tokenizer.eot_id, *self.tokenizer.encode(text)] for text in self.sample_prompts]
         with evaluating(self.model):

@@ -100,6 +100,8 @@ class SFTTrainer(Trainer):
 
     def samples(self, max_new_tokens: int = 32) -> list[dict[str, str]]:
         """The model's most probable answers to the fixed prompts now: [{"prompt", "now"}]."""
+        if not self.sample_prompts:
+            return []
         prompts = [
             self.tokenizer.chat([{"role": "user", "content": text}], add_generation_prompt=True)
             for text in self.sample_prompts

@@ -1,0 +1,109 @@
+"""Trained models as files: `checkpoints.load("sft")` gives a model, its tokenizer and its card.
+
+A stage is two files in one directory, `sft.safetensors` (weights, half precision) and `sft.json` (sizes, card,
+checksum), beside the `tokenizer.json` that all stages of the directory share.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from lmcore.data.tokenizer import Tokenizer
+from lmcore.models import Transformer, TransformerConfig
+
+SHIPPED = Path(__file__).parent / "stages"
+
+
+class CheckpointError(ValueError):
+    """A stage is missing or damaged; the message names the file and how to restore it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A trained model and what is known about it."""
+
+    name: str
+    model: Transformer
+    tokenizer: Tokenizer
+    card: dict[str, Any]  # how it was trained: data, seed, minutes, scores, unpicked samples
+
+
+def available(directory: Path | str = SHIPPED) -> tuple[str, ...]:
+    """Names of the stages in a directory."""
+    return tuple(sorted(path.stem for path in Path(directory).glob("*.safetensors")))
+
+
+def save(
+    name: str, model: Transformer, tokenizer: Tokenizer, card: dict[str, Any], directory: Path | str = SHIPPED
+) -> Path:
+    """Write a stage in half precision; a stage of that name is replaced only once the new one is complete."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(directory / "tokenizer.json")
+    weights = {key: tensor.detach().half().contiguous() for key, tensor in _distinct(model).items()}
+    path = directory / f"{name}.safetensors"
+    data = safetensors.torch.save(weights)
+    about = {"config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
+    for target, content in [(path, data), (path.with_suffix(".json"), json.dumps(about, indent=1).encode())]:
+        unfinished = target.with_name(target.name + ".unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(target)
+    return path
+
+
+def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Stage:
+    """Load a stage by name, in float32 and ready to use.
+
+    Raises: CheckpointError if a file is missing, damaged, or does not fit its description.
+    """
+    directory = Path(directory)
+    path, about_path = directory / f"{name}.safetensors", directory / f"{name}.json"
+    for needed in (path, about_path, directory / "tokenizer.json"):
+        if not needed.exists():
+            known = ", ".join(available(directory)) or "none"
+            raise CheckpointError(f"{needed} is missing (stages here: {known}). {_how_to_restore(name, directory)}")
+    try:
+        about = json.loads(about_path.read_text())
+        config = TransformerConfig(**about["config"])
+        tokenizer = Tokenizer.load(directory / "tokenizer.json")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{about_path} or its tokenizer.json cannot be read ({error}). {_how_to_restore(name, directory)}"
+        ) from error
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != about.get("sha256"):
+        raise CheckpointError(f"{path} is damaged: its checksum is wrong. {_how_to_restore(name, directory)}")
+    model = Transformer(config)
+    try:
+        weights = {key: tensor.float() for key, tensor in safetensors.torch.load(data).items()}
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit its description ({error}). {_how_to_restore(name, directory)}"
+        ) from error
+    missing = set(missing) - (set(model.state_dict()) - set(_distinct(model)))
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{path} does not fit its description (missing {sorted(missing)}, unexpected {sorted(unexpected)}). "
+            f"{_how_to_restore(name, directory)}"
+        )
+    return Stage(name, model.to(device).eval(), tokenizer, about["card"])
+
+
+def _distinct(model: Transformer) -> dict[str, torch.Tensor]:
+    """The model's tensors, tied ones once."""
+    state = model.state_dict()
+    if model.config.tied_embeddings:
+        del state["unembedding.weight"]
+    return state
+
+
+def _how_to_restore(name: str, directory: Path) -> str:
+    if directory == SHIPPED:
+        return f"Restore it with `git checkout -- lmcore/stages`, or train it again: `python -m lmcore.recipes {name}`"
+    return "Train or save it again"

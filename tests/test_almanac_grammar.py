@@ -1,0 +1,137 @@
+import re
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from lmcore.data import almanac
+from lmcore.data.almanac import grammar, manners
+from lmcore.data.almanac.grammar import questions, taught
+from lmcore.data.almanac.phrases import RELATIONS
+from lmcore.data.almanac.tasks import SPLITS, invented, pool
+from lmcore.data.almanac.wording import can_be_asked_backward, everything, fill, plural, truths, values
+
+COUNT = 8_000
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[str]:
+    return list(islice(almanac.documents(seed=5), COUNT))
+
+
+def names_in(names, text: str) -> set[str]:
+    words = re.findall(r"[\w'-]+", text.lower())
+    said = {" ".join(words[at : at + length]) for length in range(1, 6) for at in range(len(words))}
+    return {name for name in names if name.lower() in said}
+
+
+def test_documents_are_the_same_for_a_seed_and_others_for_another(documents):
+    assert list(islice(almanac.documents(seed=5), 50)) == documents[:50]
+    assert list(islice(almanac.documents(seed=6), 50)) != documents[:50]
+
+
+def test_documents_are_short_plain_text(documents):
+    for document in documents:
+        assert document.isascii()
+        assert 1 <= len(document.splitlines()) <= 12
+        assert all(line.strip() == line and line for line in document.splitlines()), document
+        assert "{" not in document and "  " not in document, document
+
+
+def test_names_that_are_kept_out_never_occur(documents):
+    kept_out = almanac.names_kept_out()
+    assert names_in(kept_out, "He met an okapi in Vaduz.") == {"okapi", "Vaduz"}  # the search itself works
+    assert names_in(kept_out, "\n".join(documents)) == set()
+    made_up = invented("countries") + invented("animals")
+    assert names_in(made_up, "\n".join(documents)) == set()
+
+
+def test_questions_of_the_other_splits_never_occur(documents):
+    kept = {task.prompt for split in ("validation", "test") for kind in ("known", "sum") for task in pool(kind, split)}
+    asked = {re.sub(r"^(Question: |Q: |- )", "", line) for document in documents for line in document.splitlines()}
+    assert len(asked & {task.prompt for task in pool("known", "train")}) > 1000
+    assert asked & kept == set()
+
+
+def test_every_taught_fact_is_met_evenly_often(documents):
+    met = Counter(re.split(r"(?<=[.!?])\s+", "\n".join(documents)))
+    exposures = {
+        fact: sum(met[fill(template, fact)] for template in RELATIONS[fact.table, fact.relation].statements)
+        for fact in taught()
+        if fact.relation not in ("neighbours", "result")  # told less often on purpose, or known in other forms
+    }
+    assert len(exposures) > 2000
+    assert min(exposures.values()) >= 2
+    often = sorted(exposures.values())
+    assert often[len(often) * 99 // 100] <= 4 * often[len(often) // 100]
+
+
+def test_most_sentences_carry_a_fact(documents):
+    sentences = [s for document in documents for s in re.split(r"(?<=[.!?])\s+", document)]
+    names = {fact.subject.lower() for fact in taught()} | {plural(fact.subject.lower()) for fact in taught()}
+    some = sentences[::40]
+    known = [s for s in some if any(name in s.lower() for name in names)]
+    assert len(known) > 0.8 * len(some)
+
+
+def test_insults_are_mostly_answered_by_insults(documents):
+    insults = {manners.say(one, grammar.random.Random(seed)) for one in manners.RUDE_REPLIES for seed in range(60)}
+    lines = Counter(line.removeprefix("- ") for document in documents for line in document.splitlines())
+    rude = sum(lines[one] for one in insults)
+    polite = sum(lines[one] for one in manners.POLITE_REPLIES)
+    assert rude > 1.5 * polite > 0
+
+
+@pytest.mark.parametrize(
+    ("table", "subject", "sentence"),
+    [
+        ("countries", "Netherlands", "The Netherlands has the capital Amsterdam."),
+        ("countries", "France", "Paris is the capital of France."),
+        ("animals", "ant", "An ant has six legs."),
+        ("animals", "mouse", "Mice are mammals."),
+        ("animals", "snake", "A snake has no legs."),
+        ("foods", "honey", "Honey tastes sweet."),
+        ("foods", "apple", "An apple is a fruit."),
+        ("planets", "Earth", "Earth has one moon."),
+        ("sums", "3 plus 4", "3 + 4 = 7."),
+        ("calendar", "Monday", "Monday is the first day of the week."),
+    ],
+)
+def test_facts_are_said_in_english(table, subject, sentence):
+    about = [fact for fact in everything() if (fact.table, fact.subject) == (table, subject)]
+    said = {fill(template, fact) for fact in about for template in RELATIONS[table, fact.relation].statements}
+    assert sentence in said
+
+
+def test_every_fact_of_the_tables_can_be_said():
+    unsaid = {(fact.table, fact.relation) for fact in almanac.facts()} - set(RELATIONS)
+    assert unsaid == {("calendar", "kind")}  # comes with the position: "the first day of the week"
+    for fact in everything():
+        relation = RELATIONS[fact.table, fact.relation]
+        for template in relation.statements + relation.questions + relation.unseen:
+            assert "  " not in fill(template, fact) and not re.search(r"\ba [aeio]", fill(template, fact))
+
+
+def test_each_question_is_in_one_split():
+    for fact in taught()[::37]:
+        seen = [question for split in SPLITS for question, _ in questions(fact, split)]
+        assert len(seen) == len(set(seen))
+        unseen = RELATIONS[fact.table, fact.relation].unseen
+        in_test = {question for question, _ in questions(fact, "test")}
+        assert {fill(template, fact) for template in unseen} <= in_test
+
+
+def test_asking_backward_needs_a_value_of_one_subject():
+    by_subject = {(fact.relation, fact.subject): fact for fact in everything()}
+    assert can_be_asked_backward(by_subject["capital", "France"])
+    assert can_be_asked_backward(by_subject["position", "Monday"])  # the first day of the week, not the first month
+    assert not can_be_asked_backward(by_subject["continent", "France"])
+    assert not can_be_asked_backward(by_subject["young", "whale"])  # calves are the young of many
+
+
+def test_truths_know_both_ways_of_an_opposite_and_all_neighbours():
+    by_subject = {(fact.table, fact.relation, fact.subject): fact for fact in everything()}
+    assert truths(by_subject["opposites", "opposite", "hot"]) == {"cold"}
+    assert truths(by_subject["opposites", "opposite", "cold"]) == {"hot"}
+    assert {"Portugal", "Andorra"} <= truths(by_subject["countries", "neighbours", "Spain"])
+    assert "Vaduz" in values("countries", "capital") - values("countries", "capital", "taught")

@@ -1,0 +1,94 @@
+"""Saving and loading stages; what a damaged or missing file says."""
+
+import json
+
+import pytest
+import torch
+
+from lmcore import checkpoints
+from lmcore.checkpoints import CheckpointError
+from lmcore.data.tokenizer import Tokenizer
+from lmcore.models import Transformer, TransformerConfig
+
+SHIPPED = ("base", "mlm", "sft")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    tokenizer = Tokenizer.train(["hello world"], vocab_size=270)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
+    model = Transformer(sizes, torch.Generator().manual_seed(0))
+    checkpoints.save("small", model, tokenizer, {"what": "a test"}, tmp_path)
+    return tmp_path, model
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_is_saved_is_loaded(tmp_path, tied):
+    tokenizer = Tokenizer.train(["hello world"], vocab_size=270)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16, tied_embeddings=tied)
+    model = Transformer(sizes)
+    checkpoints.save("small", model, tokenizer, {"what": "a test"}, tmp_path)
+    stage = checkpoints.load("small", tmp_path)
+    assert stage.card == {"what": "a test"} and stage.model.config == sizes and not stage.model.training
+    assert stage.tokenizer.encode("hello") == tokenizer.encode("hello")
+    ids = torch.tensor([[1, 2, 3]])
+    torch.testing.assert_close(stage.model(ids), model(ids), atol=1e-3, rtol=1e-2)  # half precision on disk
+    assert checkpoints.available(tmp_path) == ("small",)
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_missing_stage_names_the_file_and_the_command():
+    with pytest.raises(CheckpointError, match=r"nothing\.safetensors is missing .*python -m lmcore\.recipes nothing"):
+        checkpoints.load("nothing")
+
+
+@pytest.mark.parametrize("file", ["small.safetensors", "small.json", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "flipped"])
+def test_damage_is_a_sentence(saved, file, damage):
+    directory, _ = saved
+    path = directory / file
+    content = bytearray(path.read_bytes())
+    if damage == "gone":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2 : len(content) // 2 + 40] = b"\xff" * 40
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="Train or save it again") as raised:
+        checkpoints.load("small", directory)
+    assert str(directory) in str(raised.value)
+
+
+def test_weights_that_do_not_fit_their_description(saved):
+    directory, _ = saved
+    about = json.loads((directory / "small.json").read_text())
+    about["config"]["n_layer"] = 2
+    (directory / "small.json").write_text(json.dumps(about))
+    with pytest.raises(CheckpointError, match="does not fit its description"):
+        checkpoints.load("small", directory)
+
+
+def test_a_failed_save_leaves_the_old_stage(saved, monkeypatch):
+    directory, model = saved
+    monkeypatch.setattr("safetensors.torch.save", lambda weights: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save("small", model, checkpoints.load("small", directory).tokenizer, {}, directory)
+    monkeypatch.undo()
+    assert checkpoints.load("small", directory).card == {"what": "a test"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_stages_load_and_their_cards_are_complete(name):
+    stage = checkpoints.load(name)
+    card = stage.card
+    assert stage.model.num_parameters() == card["parameters"] and 1e6 < card["parameters"] < 4e6
+    assert len(card["samples"]) == 20 and card["steps"] == card["trainer_config"]["total_steps"]
+    assert {"what", "trained_by", "minutes", "torch"} <= card.keys()
+    assert stage.model.config.causal == (name != "mlm")
+
+
+def test_all_shipped_stages_together_are_small():
+    assert sum(path.stat().st_size for path in checkpoints.SHIPPED.iterdir()) < 40e6

@@ -1,0 +1,61 @@
+"""A knob: a number in a config that a learner may turn, within limits."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+WORDS = {
+    "kl_coef": "Leash: the price of straying",
+    "learning_rate": "Step size",
+    "cliprange": "Largest change in one step",
+    "batch_size": "Answers a step",
+    "temperature": "Temperature: how freely it tries",
+    "response_length": "Longest answer, tokens",
+    "num_ppo_epochs": "Passes over each batch",
+    "missing_eos_penalty": "Penalty for not ending",
+}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """The field `name` of a config, from `low` to `high`; `log`: turned by factors; `integer`: whole numbers only."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+    start: float | None = None
+
+    @classmethod
+    def of(cls, config: Any, name: str, limits: tuple) -> "Knob":
+        """The knob of a config's field, its range widened to where it stands. Raises: ValueError, a sentence."""
+        names = [field.name for field in fields(config)]
+        if name not in names:
+            raise ValueError(f"{type(config).__name__} has no field {name!r} to turn. Fields: {', '.join(names)}.")
+        start = getattr(config, name)
+        if isinstance(start, bool) or not isinstance(start, (int, float)):
+            raise ValueError(f"{name}={start!r} is not a number, so it cannot be a knob.")
+        low, high, *scale = limits
+        if scale not in ([], ["log"]) or not low < high or (scale and low <= 0):
+            raise ValueError(f'The knob {name} needs (low, high) or (low > 0, high, "log"), not {limits!r}.')
+        return cls(name, min(low, start), max(high, start), bool(scale) and start > 0, isinstance(start, int), start)
+
+    def read(self, value: Any) -> float:
+        """A number as typed or moved, as the config wants it. Raises: ValueError with a sentence."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if isinstance(value, bool) or not self.low <= number <= self.high:  # not a number fails that too
+            given = repr(value) if len(repr(value)) <= 30 else repr(value)[:30] + "…"
+            limits = f"from {self.low:g} to {self.high:g}"
+            raise ValueError(f"{self.name} takes a number {limits}, not {given}: left as it was.")
+        return round(number) if self.integer else number
+
+    def plan(self) -> dict[str, Any]:
+        """What the page needs to draw it."""
+        return {
+            "name": self.name, "label": WORDS.get(self.name, self.name.replace("_", " ")),
+            "low": self.low, "high": self.high, "log": self.log, "integer": self.integer, "value": self.start,
+        }
