@@ -9,7 +9,7 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -c constraints.txt -e ".[test,browser]" && touch $@
 
 lab: install
-	$(BIN)/jupyter lab course/00_start_here.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) course/00_start_here.ipynb
 
 test: lint
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """The explorer shows the weights of the real forward pass, and what switching heads off really does to it."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -187,12 +188,13 @@ def test_a_diverged_model_is_told_and_the_widget_lives_on():
     assert explorer.message == "" and explorer.tokens
 
 
-def test_two_explorers_of_one_model_on_two_threads_do_not_mix(gpt):
-    model, tokenizer = gpt
+def test_two_explorers_of_one_model_on_two_threads_do_not_mix():
+    model, tokenizer = tiny(causal=True)
     explorers = [AttentionExplorer(model, tokenizer) for _ in TEXTS]
+    model.blocks[1].register_forward_pre_hook(lambda *_: time.sleep(0.02))  # long enough for the other to come in
 
     def type_often(explorer, text):
-        for length in range(4, len(text) + 1):
+        for length in range(len(text) - 4, len(text) + 1):
             explorer.set_state({"text": text[:length], "request": length})
 
     threads = [threading.Thread(target=type_often, args=pair) for pair in zip(explorers, TEXTS, strict=True)]

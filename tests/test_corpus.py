@@ -1,10 +1,12 @@
 """The chat corpus is clean, split without leaks and always the same; `load` reads a text or says why it cannot."""
 
 import codecs
+import contextlib
 import hashlib
 import http.server
 import os
 import re
+import socketserver
 import subprocess
 import sys
 import threading
@@ -213,14 +215,24 @@ def test_without_a_network_a_hub_id_is_answered_quickly(monkeypatch, streaming):
     assert time.monotonic() - started < 6  # the library alone: 23 s
 
 
-def test_a_network_that_swallows_everything_is_given_up():
-    listener = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)  # accepts, never answers
+def test_a_network_that_trickles_is_given_up():
+    class Trickle(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK, but not today":
+                    self.request.send(bytes([byte]))
+                    time.sleep(0.15)
+
+    network = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Trickle)
+    network.daemon_threads, network.block_on_close = True, False
+    threading.Thread(target=network.serve_forever, daemon=True).start()
     try:
         started = time.monotonic()
-        assert not corpus._answers(f"http://127.0.0.1:{listener.server_port}", seconds=0.3)
-        assert time.monotonic() - started < 3
+        assert not corpus._answers(f"http://127.0.0.1:{network.server_address[1]}", seconds=0.5)
+        assert time.monotonic() - started < 3  # each byte comes in time, all of them take 4.5 s
     finally:
-        listener.server_close()
+        network.shutdown()
+        network.server_close()
 
 
 def test_a_hub_that_does_not_know_the_dataset_says_so():

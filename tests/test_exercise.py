@@ -1,5 +1,6 @@
 """Whatever a learner's code does, an exercise answers with a sentence, and the kernel lives on."""
 
+import linecache
 import threading
 import time
 
@@ -108,15 +109,14 @@ def test_an_error_deep_in_a_library_shows_the_line_that_called_it():
     assert "torch.ones(2, 3) @" in task.verdict["line"]
 
 
-def test_code_of_a_notebook_cell_shows_its_line_too():
-    import linecache
-
-    source = "def learner(numbers):\n    half = numbers[5]\n    return half\n"
-    cell = "/tmp/ipykernel_1/1234.py"  # as ipykernel does it: no such file, but linecache knows the text
-    linecache.cache[cell] = (len(source), None, source.splitlines(True), cell)
+def test_code_of_notebook_cells_shows_its_line_too_also_that_of_a_function_in_another_cell():
     names = {}
-    exec(compile(source, cell, "exec"), names)
-    assert exercise().check(names["learner"]).verdict["line"] == "line 2: half = numbers[5]"
+    for number, source in enumerate(["def fifth(x):\n    return x[5]\n", "def learner(x):\n    return fifth(x)\n"]):
+        cell = f"/tmp/ipykernel_1/{number}.py"  # as ipykernel does it: no such file, but linecache knows the text
+        linecache.cache[cell] = (len(source), None, source.splitlines(True), cell)
+        exec(compile(source, cell, "exec"), names)
+    assert exercise().check(names["fifth"]).verdict["line"] == "line 2: return x[5]"
+    assert exercise().check(names["learner"]).verdict["line"] == "line 2: return x[5]"
 
 
 def test_sys_exit_does_not_end_the_kernel():

@@ -9,7 +9,7 @@ import traitlets
 
 from tests.test_attention_explorer import TEXTS, tiny
 from widgets import FillInExplorer, words
-from widgets.filling import Filler
+from widgets.filling import Candidate, Filler
 
 TWO = "My cats sat on the mat."  # " cats" is " cat" and "s": two tokens of this vocabulary
 
@@ -92,16 +92,17 @@ def test_candidates_of_one_token_are_the_models_probabilities(masked):
 def test_several_blanks_are_filled_while_all_of_them_are_hidden(masked):
     model, tokenizer = masked
     explorer = FillInExplorer(model, tokenizer, TWO, hidden=[1, 4])
-    together = explorer.candidates(1)
     ids, starts = layout(tokenizer, TWO, {1, 4})
-    steps = [
-        float(chances(model, [row], starts[1] + step)[0, token])
-        for step, (row, token) in enumerate(chain(tokenizer, ids, starts[1], together.truth))
-    ]
-    assert len(steps) == together.tokens == 2
-    assert together.probability == pytest.approx(math.prod(steps), rel=1e-3)
-    explorer.hidden = [1]
-    assert explorer.candidates(1).probability != pytest.approx(together.probability, rel=1e-3)
+    for number, tokens in ((1, 2), (4, 1)):
+        blank = explorer.candidates(number)
+        steps = [
+            float(chances(model, [row], starts[number] + step)[0, token])
+            for step, (row, token) in enumerate(chain(tokenizer, ids, starts[number], blank.truth))
+        ]
+        assert len(steps) == blank.tokens == tokens
+        assert blank.probability == pytest.approx(math.prod(steps), rel=1e-3)
+        alone = FillInExplorer(model, tokenizer, TWO, hidden=[number]).candidates(number)
+        assert alone.probability != pytest.approx(blank.probability, rel=1e-3)
 
 
 def test_words_of_two_tokens_against_every_pair_there_is(masked):
@@ -129,6 +130,17 @@ def test_words_of_two_tokens_against_every_pair_there_is(masked):
     for candidate in narrow:
         assert candidate.text.startswith(" ") and candidate.text.strip().isalpha()
     assert narrow[0].probability >= 0.5 * best[0]
+
+
+def test_a_longer_list_is_shown_if_it_says_more_and_the_most_telling_one_comes_first():
+    def one(tokens, probability):
+        return [Candidate(" word", tokens, probability)]
+
+    lists = {1: one(1, 0.3), 2: one(2, 0.9), 3: one(3, 0.4), 4: []}
+    assert list(Filler._telling(lists, None)) == [2, 1]
+    assert list(Filler._telling(lists, 3)) == [3, 2, 1]
+    assert list(Filler._telling(lists, 4)) == [4, 2, 1]
+    assert list(Filler._telling({1: one(1, 0.3), 2: one(2, 0.2)}, None)) == [1]
 
 
 def test_the_rank_of_a_word_of_several_tokens_is_its_place_among_those_found(masked):
@@ -251,5 +263,6 @@ def test_figure_and_repr(masked):
     explorer = FillInExplorer(*masked, "the ___ sat on my ___")
     figure = explorer.figure()
     assert len(figure.data) == 2
-    assert list(figure.data[0].x)[::-1] == [c.probability for c in explorer.candidates(1).candidates[1]]
+    first = next(iter(explorer.candidates(1).candidates.values()))
+    assert list(figure.data[0].x)[::-1] == [c.probability for c in first]
     assert repr(explorer) == "FillInExplorer()"

@@ -366,3 +366,9 @@ def test_it_is_fast_enough_to_run_in_every_step(judge):
 def test_strange_prompts_and_answers_are_judged_without_complaint(judge, prompt):
     assert -1 <= judge.explain(prompt, "Hello! How are you?").gold <= 1
     assert -1 <= judge.explain(FRANCE, prompt).gold < 0
+
+
+def test_made_up_words_cost_in_small_talk(judge):
+    prompt = "Do you like music?"
+    real, made_up = "I love to play the music of my friends.", "I love to play the fethole of my friends."
+    assert judge.explain(prompt, real).gold > judge.explain(prompt, made_up).gold + 0.2

@@ -83,7 +83,7 @@ def test_what_is_imported_is_installed(folder, extras):
     """Directly or, like traitlets with ipywidgets, by what stands in pyproject.toml."""
     distributions, brought = packages_distributions(), closure(declared(*extras))
     for module, files in imports(folder).items():
-        if module in OURS or module == "exercises":
+        if module in OURS or module in ("exercises", "experiments"):
             continue
         candidates = {canonicalize_name(name) for name in distributions.get(module, [module])}
         assert candidates & brought, f"{sorted(map(str, files))} import {module}; pyproject.toml does not bring it"

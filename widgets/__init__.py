@@ -8,6 +8,7 @@ _MODULES = {
     "LiveTraining": "live_training",
     "RLHFCockpit": "rlhf_cockpit",
     "Exercise": "exercise",
+    "Quiz": "quiz",
     "COLOURS": "theme",
     "projector": "theme",
 }

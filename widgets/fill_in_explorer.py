@@ -35,7 +35,7 @@ class FillInExplorer(anywidget.AnyWidget):
     request = traitlets.Int(0).tag(sync=True)  # counted up by the page; comes back in the picture that answers it
     _picture = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model, tokenizer, text="The cat sat on the ___ because it was tired.", **traits):
+    def __init__(self, model, tokenizer, text="The capital of France is ___.", **traits):
         self._filler = Filler(model, tokenizer)
         self.message = ""
         self._blanks: list[Blank] = []
@@ -135,7 +135,7 @@ class FillInExplorer(anywidget.AnyWidget):
         return sentence[:fits], f"{told}, so only the first {fits} words are used."
 
     def figure(self):
-        """The candidates of every blank as a plotly figure: one row of bars a blank, of the hidden word's length."""
+        """The candidates of every blank as a plotly figure: one row of bars a blank, its first list."""
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
 
@@ -143,7 +143,7 @@ class FillInExplorer(anywidget.AnyWidget):
         titles = [f"Blank {i}" + (f": {b.truth.strip()}" if b.truth else "") for i, b in enumerate(blanks, 1)]
         figure = make_subplots(rows=max(len(blanks), 1), subplot_titles=titles)
         for row, blank in enumerate(blanks, 1):
-            best = (blank.candidates.get(blank.tokens) or blank.candidates[1])[::-1]
+            best = next(iter(blank.candidates.values()))[::-1]
             names = [c.text.strip() or repr(c.text) for c in best]
             bars = go.Bar(x=[c.probability for c in best], y=names, orientation="h")
             figure.add_trace(bars.update(marker_color=theme.COLOURS["mlm"], showlegend=False), row, 1)

@@ -33,7 +33,7 @@ class Blank:
     word: int  # which word of the sentence
     truth: str | None  # what was hidden, with the space before it; None for a typed ___
     tokens: int  # of how many tokens the hidden word is
-    candidates: dict[int, list[Candidate]]  # number of tokens -> the best fillings of that length, best first
+    candidates: dict[int, list[Candidate]]  # number of tokens -> the best fillings of that length; best list first
     probability: float | None  # of the truth, seeing the side that was chosen
     rank: int | None  # of the truth: among all tokens, or (several tokens) among the BEAM best; None: not there
     by_side: dict[str, float]  # probability of the truth, seeing only the left, both sides, only the right
@@ -126,9 +126,8 @@ class Filler:
 
         spaced = sentence[number][:1].isspace()
         widths = sorted(TRIED | {len(true)} if len(true) <= LONGEST else TRIED)
-        always = {1, len(true)}  # lists of other lengths are shown if they are worthwhile
         lists = {
-            width: self.fill(*seen(width, side), width, spaced, least=0.0 if width in always else WORTHWHILE)
+            width: self.fill(*seen(width, side), width, spaced, least=0.0 if width in {1, len(true)} else WORTHWHILE)
             for width in widths
         }
         probability, rank, by_side = None, None, {}
@@ -139,5 +138,19 @@ class Filler:
             if len(true) > 1:  # only the beam's fillings are known, so a rank beyond them is not
                 better = [c for c in lists.get(len(true), []) if c.probability > probability * (1 + 1e-6)]
                 rank = len(better) + 1 if len(true) in lists and len(better) < BEAM else None
-        lists = {width: found[:k] for width, found in lists.items() if found or width in always}
-        return Blank(number, None if typed else sentence[number], len(true), lists, probability, rank, by_side)
+        shown = {width: found[:k] for width, found in self._telling(lists, None if typed else len(true)).items()}
+        return Blank(number, None if typed else sentence[number], len(true), shown, probability, rank, by_side)
+
+    @staticmethod
+    def _telling(lists: dict[int, list[Candidate]], truth: int | None) -> dict[int, list[Candidate]]:
+        """The lists to show: of one token, of the hidden word's length, and longer ones that beat every shorter one.
+
+        The hidden word's length comes first, then the list with the likeliest filling.
+        """
+        best = {width: found[0].probability if found else 0.0 for width, found in lists.items()}
+        kept = [
+            width
+            for width in lists
+            if width in (1, truth) or best[width] > max(best[shorter] for shorter in lists if shorter < width)
+        ]
+        return {width: lists[width] for width in sorted(kept, key=lambda width: (width != truth, -best[width]))}

@@ -4,15 +4,18 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+# Field -> what a learner may call it, and what it does.
 WORDS = {
-    "kl_coef": "Leash: the price of straying",
-    "learning_rate": "Step size",
-    "cliprange": "Largest change in one step",
-    "batch_size": "Answers a step",
-    "temperature": "Temperature: how freely it tries",
-    "response_length": "Longest answer, tokens",
-    "num_ppo_epochs": "Passes over each batch",
-    "missing_eos_penalty": "Penalty for not ending",
+    "kl_coef": ("Leash", "what it costs to stray one nat from the start"),
+    "learning_rate": ("Step size", "how far the weights move in one update"),
+    "cliprange": ("Clip range", "how much likelier one step may make an answer before its gradient is cut"),
+    "batch_size": ("Batch", "how many examples or answers one step learns from"),
+    "temperature": ("Temperature", "how freely it tries things while it learns"),
+    "response_length": ("Longest answer", "tokens an answer may have"),
+    "num_ppo_epochs": ("Passes", "how often one batch is learnt from"),
+    "missing_eos_penalty": ("Endless answers", "what is taken off for an answer that does not end"),
+    "weight_decay": ("Weight decay", "how strongly weights are pulled towards zero"),
+    "mask_rate": ("Hidden words", "the share of words that are hidden"),
 }
 
 
@@ -55,7 +58,6 @@ class Knob:
 
     def plan(self) -> dict[str, Any]:
         """What the page needs to draw it."""
-        return {
-            "name": self.name, "label": WORDS.get(self.name, self.name.replace("_", " ")),
-            "low": self.low, "high": self.high, "log": self.log, "integer": self.integer, "value": self.start,
-        }
+        label, about = WORDS.get(self.name, (self.name.replace("_", " ").capitalize(), ""))
+        limits = {"low": self.low, "high": self.high, "log": self.log, "integer": self.integer}
+        return {"name": self.name, "label": label, "about": about, "value": self.start, **limits}

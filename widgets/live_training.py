@@ -39,10 +39,10 @@ class LiveTraining(anywidget.AnyWidget):
     """Runs a trainer in the background: play, pause, one step, stop, rewind, and knobs.
 
     Args: trainer: any of lmcore.trainers, or an object with `step()`, `config`, `steps_done`, `state_dict()` and
-        `load_state_dict()`; curves: one list of metric names a chart, or {"title", "y": [names], "x": name};
-        knobs: field of the config -> (low, high) or (low, high, "log"); steps: how many Play does;
-        snapshot_every: steps between two snapshots that one can rewind to; recipes: name -> {"set": fields of the
-        config, "watch": a sentence}; title: the panel's heading.
+        `load_state_dict()`; curves: a list of metric names for each chart, or {"y": [names], and if you like "title",
+        "x": a metric, "mean": a number of steps}; knobs: field of the config -> (low, high) or (low, high, "log");
+        steps: how many Play does; snapshot_every: steps between two snapshots that one can rewind to; recipes:
+        name -> {"set": fields of the config, "watch": a sentence}; title: the panel's heading.
     Raises: ValueError if a knob is no field of the config, or its range makes no sense.
     """
 
@@ -74,7 +74,7 @@ class LiveTraining(anywidget.AnyWidget):
         drawn = {one["name"] for chart in self._charts for one in chart["series"]}
         self._columns = ["step", *sorted((drawn | {chart["x"] for chart in self._charts}) - {"step"})]
         self._lock = threading.Lock()
-        self._sending = threading.Lock()  # composed and sent as one, so that old news never overtakes new
+        self._sending = threading.Lock()  # composed and sent as one: no old news after a newer answer
         self._news = False
         self._teller: threading.Thread | None = None
         self._told: tuple = (0, 0, None)  # epoch, rows and samples that the page was told of
@@ -89,6 +89,9 @@ class LiveTraining(anywidget.AnyWidget):
                 "steps": steps,
             }
         )
+        # ipykernel 7.4 sends a page's messages to whichever shell last spoke to it. Here a thread of no shell speaks
+        # all the time, so they would wait behind the cell that runs, though JupyterLab sent them to a subshell.
+        self.comm._reply_subshell_for = None
         self._end_earlier_run()
         self._training.on_change = self._announce
         self.on_msg(self._hear)
@@ -161,6 +164,8 @@ class LiveTraining(anywidget.AnyWidget):
 
     def run(self, steps: int | None = None) -> list[dict[str, float]]:
         """Do `steps` steps and wait for them; returns their metrics. Raises what a step raises."""
+        if self.state == "running":
+            raise AnotherIsRunning(f"{self!r} is training already: pause or stop it first.")
         before = self.trainer.steps_done
         self._training.play(steps)
         try:
@@ -200,7 +205,8 @@ class LiveTraining(anywidget.AnyWidget):
             for series in chart["series"]:
                 points = [(h.get(chart["x"]), h[series["name"]]) for h in self.history if series["name"] in h]
                 figure.add_scatter(
-                    x=[x for x, _ in points], y=[y for _, y in points], name=series["label"], mode="lines",
+                    x=[x for x, _ in points], y=[y for _, y in points], name=series["label"],
+                    mode="lines" if chart["x"] == "step" else "markers",
                     line={"color": theme.COLOURS[series["colour"]]}, row=row, col=1,
                 )
             figure.update_xaxes(title=chart["x_label"], row=row, col=1)
@@ -238,14 +244,15 @@ class LiveTraining(anywidget.AnyWidget):
             everything = everything or epoch != training.epoch
             start = 0 if everything else told
             self._told = (training.epoch, len(training.history), training.sampled_at)
-            samples = {"step": training.sampled_at, "rows": training.samples}
+            said = [{name: str(text) for name, text in sample.items()} for sample in training.samples]
+            samples = {"step": training.sampled_at, "rows": said}
             return {
                 "type": "news",
                 "epoch": training.epoch,
                 "from": start,
                 "rows": self._rows(training.history[start:]),
                 "abandoned": [self._rows(branch) for branch in training.abandoned] if everything else None,
-                "changes": training.changes,
+                "changes": [{name: _plain(value) for name, value in one.items()} for one in training.changes],
                 "samples": samples if everything or sampled_at != training.sampled_at else None,
                 "snapshots": training.snapshots.steps,
                 "state": training.state,
@@ -254,7 +261,7 @@ class LiveTraining(anywidget.AnyWidget):
                 "target": training.target,
                 "seconds_per_step": training.seconds_per_step,
                 "message": training.message,
-                "knobs": {name: getattr(training.config, name) for name in self._knobs},
+                "knobs": {name: _finite(getattr(training.config, name)) for name in self._knobs},
             }
 
     def _rows(self, history: list[dict[str, float]]) -> list[list[float | None]]:
@@ -264,13 +271,14 @@ class LiveTraining(anywidget.AnyWidget):
         """A message from the page; each is answered, an error with a sentence. In whatever thread Jupyter likes."""
         answer: dict[str, Any] = {"type": "answer", "ok": True}
         try:
-            answer["id"] = content.get("id")
+            answer["request"] = content.get("request")
             answer |= self._obey(content.get("type"), content) or {}
         except AnotherIsRunning as busy:
             answer |= {"ok": False, "message": str(busy), "busy": True}
         except Exception as error:  # the page stays alive, whatever was sent
             answer |= {"ok": False, "message": str(error)}
-        self.send(answer)
+        with self._sending:
+            self.send(answer)
 
     def _obey(self, wish: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
         training = self._training
@@ -326,8 +334,21 @@ def _describe(chart: Mapping[str, Any]) -> dict[str, Any]:
         series.append({"name": name, "label": label, "colour": colour})
     x = chart.get("x", "step")
     title = chart.get("title") or ", ".join(one["label"] for one in series)
-    return {"x": x, "x_label": METRICS.get(x, (x,))[0], "title": title[:1].upper() + title[1:], "series": series}
+    return {
+        "title": title[:1].upper() + title[1:],
+        "x": x,
+        "x_label": METRICS.get(x, (x,))[0],
+        "series": series,
+        "mean": chart.get("mean"),
+    }
 
 
 def _finite(value: Any) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except TypeError:  # not measured in this step, or not a number
+        return None
+
+
+def _plain(value: Any) -> float | str:
+    return value if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else str(value)

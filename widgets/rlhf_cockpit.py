@@ -7,7 +7,7 @@ from typing import Any
 from widgets.live_training import LiveTraining
 
 CURVES = (
-    {"title": "Reward, and what it stands for", "y": ["objective/scores", "objective/gold_score"]},
+    {"title": "Reward, and what it stands for", "y": ["objective/scores", "objective/gold_score"], "mean": 10},
     {"title": "Distance from the start", "y": ["objective/kl"]},
     {"title": "What the distance buys", "x": "objective/sqrt_kl", "y": ["objective/scores", "objective/gold_score"]},
 )
@@ -59,15 +59,19 @@ class RLHFCockpit(LiveTraining):
         recipes: Mapping[str, Mapping[str, Any]] = RECIPES,
         title: str = "RLHF cockpit",
     ):
+        charts = [dict(chart) if isinstance(chart, Mapping) else {"y": chart} for chart in curves]
+        if getattr(trainer, "gold", None) is None:  # nobody knows the truth, so there is nothing to draw
+            for chart in charts:
+                chart["y"] = [metric for metric in chart["y"] if metric != "objective/gold_score"]
         known = {field.name for field in fields(trainer.config)}
         knobs = {name: limits for name, limits in knobs.items() if name in known}
-        recipes = {
-            name: recipe
-            for name, recipe in recipes.items()
-            if all(name in knobs and knobs[name][0] <= value <= knobs[name][1] for name, value in recipe["set"].items())
-        }
+        recipes = {name: recipe for name, recipe in recipes.items() if _possible(recipe["set"], knobs)}
         recipes["Back to normal"] = {
             "set": {name: getattr(trainer.config, name) for name in knobs},
             "watch": "All knobs as they were at the start. What is learnt stays learnt: to undo that, rewind.",
         }
-        super().__init__(trainer, curves, knobs, steps, snapshot_every, recipes, title)
+        super().__init__(trainer, charts, knobs, steps, snapshot_every, recipes, title)
+
+
+def _possible(settings: Mapping[str, float], knobs: Mapping[str, tuple]) -> bool:
+    return all(name in knobs and knobs[name][0] <= value <= knobs[name][1] for name, value in settings.items())

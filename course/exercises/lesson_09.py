@@ -39,7 +39,7 @@ def _check_rlhf_reward(learner) -> str:
         kl, rows = (logprobs - ref_logprobs) * mask, torch.arange(B)
         paid = right - _at(rows, lengths - 1, scores, T)  # the KL part alone
         mistakes = {
-            "You pay the policy for moving *away* from the reference. The penalty is minus kl_coef times "
+            "You pay the policy for moving *away* from the reference. The penalty is minus `kl_coef` times "
             "(log-probability under the policy minus log-probability under the reference): is the sign turned, or are "
             "the two swapped?":
                 right - 2 * paid,

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import http.client
 import re
 import threading
 import urllib.error
@@ -158,10 +159,10 @@ def _answers(address: str, seconds: float = 5) -> bool:
             answered.append(True)
         except urllib.error.HTTPError:
             answered.append(True)  # a refusal is an answer
-        except OSError:
+        except (OSError, http.client.HTTPException):
             pass
 
-    # In a thread, because looking up a name has no timeout of its own.
+    # In a thread, because neither looking up a name nor an answer in small pieces has a timeout.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)

@@ -292,7 +292,10 @@ def read(asked: Asked, text: str) -> Reading:
         beside = beside or (GIVEN in blanked and not owns_up(sentence))
         pairs, skeleton = _pairs(blanked), _skeleton(blanked)
         count += len(pairs)
-        if not blanked or skeleton in usage.sentences:
+        if not blanked:
+            continue
+        if skeleton in usage.sentences:
+            strange += sum(pair not in usage.pairs for pair in pairs)  # an article in the wrong place
             continue
         if tuple(TURNED.get(word, word) for word in skeleton) in usage.sentences:
             if ambiguous:  # Singapore has the capital Singapore: either may be the one asked about

@@ -4,11 +4,8 @@ from functools import cache
 from itertools import cycle
 
 from lmcore.data.almanac import instructions, manners
-from lmcore.data.almanac.wording import (
-    plural,
-    values,
-)
-from lmcore.evaluation.english import fluency, pairs, words
+from lmcore.data.almanac.wording import everything, plural, values
+from lmcore.evaluation.english import fluency, followers, pairs, words
 from lmcore.evaluation.questions import Asked, bare, things
 
 HELLOS = frozenset("hello hi hey greetings welcome".split())
@@ -23,8 +20,9 @@ def obeyed(asked: Asked, answer: str) -> float:
 
 
 def sensible(text: str) -> float:
-    """How far a text is made of English that one meets, 0 to 1; a heap of words is 0."""
-    return max(0.0, min(1.0, (fluency(text, _own_pairs()) - 0.4) / 0.3))
+    """How far a text is made of English that one meets, 0 to 1; a heap of words is 0, and words that are none cost."""
+    none = sum(word not in followers() and word not in _own_words() for word in words(text))
+    return max(0.0, min(1.0, (fluency(text, _own_pairs()) - 0.4) / 0.3) - 0.25 * none)
 
 
 def number(text: str) -> int:
@@ -163,6 +161,15 @@ def _namable(thing: str) -> tuple[dict[tuple[str, ...], str], frozenset[str]]:
         for form in (name, plural(name), bare(name)):
             group[tuple(words(form))] = name
     return group, frozenset(words(thing))
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    """Words of the almanac, among them names that human chat seldom has."""
+    texts = [text for fact in everything() for text in (fact.subject, fact.value)]
+    texts += [*manners.PEOPLE, *instructions.WORDS, *instructions.UNSEEN_WORDS]
+    texts += [word for pair in _own_pairs() for word in pair]
+    return frozenset(word for text in texts for word in words(text))
 
 
 @cache

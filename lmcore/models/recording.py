@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmcore.models.transformer import Transformer, _allowed
+from lmcore.models.transformer import Transformer, allowed_keys
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,6 @@ def record(
     k = torch.stack(keys).repeat_interleave(config.n_head // config.n_kv_head, dim=2)  # (L, B, H, T, D)
     scores = torch.stack(queries) @ k.transpose(-1, -2) * config.head_dim**-0.5  # (L, B, H, T, T)
     everyone = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
-    allowed = _allowed(everyone, 0, ids.size(1), config.causal)
+    allowed = allowed_keys(everyone, 0, ids.size(1), config.causal, ids.device)
     attention = scores.masked_fill(~allowed, float("-inf")).softmax(dim=-1)
     return Recording(logits, attention, torch.stack(heads), torch.stack(residual))

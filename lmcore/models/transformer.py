@@ -183,7 +183,7 @@ class Transformer(nn.Module):
         start = cache.length if cache is not None else 0
         positions = _positions(mask, start, T, ids.device)
         angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
-        allowed = _allowed(mask, start, T, self.config.causal)
+        allowed = allowed_keys(mask, start, T, self.config.causal, ids.device)
         x = self.embedding(ids)  # (B, T, C)
         for block in self.blocks:
             x = block(x, angles, allowed, cache)
@@ -207,16 +207,16 @@ def _positions(mask: Tensor | None, start: int, T: int, device) -> Tensor:
     return (mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, start:]
 
 
-def _allowed(mask: Tensor | None, start: int, T: int, causal: bool) -> Tensor | None:
+def allowed_keys(mask: Tensor | None, start: int, T: int, causal: bool, device) -> Tensor | None:
     """Who may look at whom: bool (B, 1, T, start + T), True where a query may see a key; None: the plain rule."""
     if mask is None and (start == 0 or T == 1):
         return None
     keys = start + T
-    order = torch.ones(T, keys, dtype=torch.bool, device=mask.device if mask is not None else None)
+    order = torch.ones(T, keys, dtype=torch.bool, device=device)
     order = order.tril(diagonal=start) if causal else order
     if mask is None:
         return order[None, None]
     allowed = order & mask[:, None, None, :]  # (B, 1, T, keys)
     # A padded query has nothing to look at; it sees itself, so that softmax has a value. Nobody reads its result.
-    itself = torch.eye(T, keys, dtype=torch.bool, device=mask.device).roll(start, dims=1)
+    itself = torch.eye(T, keys, dtype=torch.bool, device=device).roll(start, dims=1)
     return allowed | (itself & ~mask[:, None, start:, None])

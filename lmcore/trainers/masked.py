@@ -24,8 +24,8 @@ class MaskedLMConfig(PretrainConfig):
 class MaskedLMTrainer(PretrainTrainer):
     """Masked language modelling: every hidden token becomes the mask token, and only hidden tokens count.
 
-    BERT left a tenth of the chosen tokens as they were and replaced a tenth by random ones, because it was fine-tuned on
-    text without blanks. This model is only ever asked about blanks, so all of them are blanks.
+    BERT left a tenth of the chosen tokens as they were and replaced a tenth by random ones, because it was fine-tuned
+    on text without blanks. This model is only ever asked about blanks, so all of them are blanks.
 
     Args and metrics as in PretrainTrainer (loss in nats a hidden token); mask_id: id of the mask token; special_ids:
         tokens that are never hidden.

@@ -108,7 +108,7 @@ def whiten(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, cliprange: float):
-    """-E min(ratio A, clip(ratio) A) with ratio = pi / pi_old (eq. 7); all (B, N). Returns loss, ratio, share clipped."""
+    """-E min(ratio A, clip(ratio) A) with ratio = pi / pi_old (eq. 7); all (B, N). Gives loss, ratio, share clipped."""
     ratio = (logprobs - old_logprobs).exp()
     unclipped = -advantages * ratio
     clipped = -advantages * ratio.clamp(1 - cliprange, 1 + cliprange)

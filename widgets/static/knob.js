@@ -1,7 +1,7 @@
 // A slider and a number field for one field of the trainer's config.
 //
-// about: {name, label, low, high, log, integer, value}. ask(name, value) sends a wish to the kernel and gives its answer
-// {ok, id, value}; an accepted value is echoed in the slider's data-accepted, its request's id in data-request.
+// about: {name, label, about, low, high, log, integer, value}. ask(name, value) sends a wish to the kernel and gives its answer
+// {ok, request, value}; an accepted value is echoed in the slider's data-accepted, the request's name in data-request.
 // A slider of factors (log) counts in powers of ten: its own value -2 stands for 0.01.
 function knob(about, ask) {
   const { name, low, high, log, integer } = about;
@@ -36,7 +36,7 @@ function knob(about, ask) {
       const answer = await ask(name, sent);
       if (answer.ok) {
         accepted = answer.value;
-        Object.assign(slider.dataset, { request: answer.id, accepted });
+        Object.assign(slider.dataset, { request: answer.request, accepted });
       }
     }
     waiting = false;
@@ -70,11 +70,11 @@ function knob(about, ask) {
   show(accepted);
 
   return {
-    node: element("div", { class: "fbc-knob" },
+    node: element("div", { class: "fbc-knob", title: about.about },
       element("label", {}, about.label, element("code", { class: "fbc-label" }, name)), field, slider),
     // What the trainer's config says now, unless the reader's hand is on the knob.
     hear(value) {
-      if (waiting || value === accepted) return;
+      if (waiting || value === null || value === accepted) return;
       accepted = value;
       show(value);
     },

@@ -3,7 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 // In em, so that projector mode has room for its larger numbers.
-const HEIGHT = 14.5;
+const HEIGHT = 17;
 const MARGIN = { top: 1.1, right: 0.9, bottom: 1.9, left: 3.5 };
 const SHAPES = ["M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0", "M-4,-4H4V4H-4Z", "M0,-5L5,4H-5Z", "M0,-5.5L5.5,0L0,5.5L-5.5,0Z"];
 
@@ -18,7 +18,7 @@ function shape(tag, attributes = {}, ...children) {
 const readable = (value) => {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1).replace("e+", "e");
+  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
   return String(Number(size >= 100 ? value.toFixed(0) : value.toPrecision(3)));
 };
 const measured = (value) => (Math.abs(value) < 1 && Math.abs(value) >= 0.0005 ? value.toFixed(3) : readable(value));
@@ -33,7 +33,16 @@ function ticks(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-// chart: {title, x, x_label, series: [{name, label, colour}]}; columns: the names of a row's entries.
+// The mean of each value and the `count - 1` before it, gaps left out: a row of [x, mean] for each row of [x, y].
+function trailingMean(points, count) {
+  return points.map(([x], i) => {
+    const near = points.slice(Math.max(0, i - count + 1), i + 1).map((point) => point[1]);
+    return [x, near.reduce((sum, y) => sum + y, 0) / near.length];
+  });
+}
+
+// chart: {title, x, x_label, series: [{name, label, colour}], mean}; columns: the names of a row's entries. Over steps,
+// curves; with `mean`, bold ones of that many steps' mean before faint ones of what was measured. Over another metric, dots.
 // onPoint(step | null) is called when the reader points at a step here; point(step) shows a step pointed at elsewhere.
 function lineChart(chart, columns, onPoint) {
   const xColumn = columns.indexOf(chart.x);
@@ -49,10 +58,11 @@ function lineChart(chart, columns, onPoint) {
   for (const one of series) {
     one.value = element("span", { class: "fbc-number", "data-metric": one.name }, "–");
     const swatch = shape("svg", { class: "fbc-swatch", viewBox: "-12 -6 24 12", "aria-hidden": "true" },
-      shape("path", { d: "M-12,0H12", class: "fbc-curve" }), shape("path", { d: one.shape, class: "fbc-dot" }));
+      overSteps ? shape("path", { d: "M-12,0H12", class: "fbc-curve" }) : "", shape("path", { d: one.shape, class: "fbc-dot" }));
     swatch.style.setProperty("--series", `var(--fbc-${one.colour})`);
     legend.append(element("span", { title: one.name }, swatch, one.label, " ", one.value));
   }
+  if (chart.mean) legend.append(element("span", { class: "fbc-label" }, `bold: mean of ${chart.mean} steps`));
   const svg = shape("svg", { class: "fbc-plot", tabindex: 0, role: "slider", "aria-valuemin": 0,
     "aria-label": `${chart.title}: ${series.map((one) => one.label).join(", ")}. Arrow keys walk through the steps.` });
   const node = element("figure", { class: "fbc-chart" },
@@ -67,6 +77,7 @@ function lineChart(chart, columns, onPoint) {
     const xHigh = xs.reduce((most, x) => Math.max(most, x), overSteps ? 20 : 1);
     let [yLow, yHigh] = ys.reduce(([least, most], y) => [Math.min(least, y), Math.max(most, y)], [Infinity, -Infinity]);
     if (!ys.length) [yLow, yHigh] = [0, 1];
+    if (yLow < 0 && -yLow < yHigh / 20) yLow = 0; // a hair below zero needs no axis of its own
     if (yHigh - yLow < 1e-9) [yLow, yHigh] = [yLow - 0.5, yHigh + 0.5];
     const xTicks = ticks(0, xHigh, (right - left) / (5 * em));
     const yTicks = ticks(yLow, yHigh, 4);
@@ -78,19 +89,22 @@ function lineChart(chart, columns, onPoint) {
     };
   }
 
+  const measuredPoints = (rows, column) => rows.filter((row) => row[column] !== null && row[xColumn] !== null)
+    .map((row) => [row[xColumn], row[column]]);
+
   // Of long histories every pixel column keeps its lowest and highest point: nothing that can be seen is lost.
-  function path(rows, column) {
-    let points = rows.filter((row) => row[column] !== null && row[xColumn] !== null)
-      .map((row) => [scale.x(row[xColumn]), scale.y(row[column])]);
-    if (overSteps && points.length > 2 * width) {
+  function path(points) {
+    let places = points.map(([x, y]) => [scale.x(x), scale.y(y)]);
+    if (!overSteps) return places.map(([x, y]) => `M${x.toFixed(1)},${y.toFixed(1)}h0`).join("");
+    if (places.length > 2 * width) {
       const spans = new Map();
-      for (const [x, y] of points) {
+      for (const [x, y] of places) {
         const [low, high] = spans.get(Math.round(x)) ?? [y, y];
         spans.set(Math.round(x), [Math.min(low, y), Math.max(high, y)]);
       }
-      points = [...spans].flatMap(([x, [low, high]]) => [[x, low], [x, high]]);
+      places = [...spans].flatMap(([x, [low, high]]) => [[x, low], [x, high]]);
     }
-    return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
+    return places.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`).join("");
   }
 
   function draw() {
@@ -104,19 +118,22 @@ function lineChart(chart, columns, onPoint) {
     }
     for (const tick of scale.xTicks)
       grid.append(shape("text", { x: scale.x(tick), y: bottom + 1.3 * em, "text-anchor": "middle" }, readable(tick)));
-    const axis = shape("text", { x: right, y: bottom - em / 2, "text-anchor": "end", class: "fbc-axis" }, chart.x_label);
+    grid.append(shape("text", { x: 0, y: bottom + 1.3 * em }, chart.x_label));
 
     const frame = shape("clipPath", { id: clip },
       shape("rect", { x: left, y: top - 3, width: Math.max(0, right - left), height: bottom - top + 6 }));
-    const curves = shape("g", { "clip-path": `url(#${clip})` });
+    const curves = shape("g", { class: "fbc-curves", "clip-path": `url(#${clip})` });
     for (const one of series) {
       const group = shape("g", { style: `--series: var(--fbc-${one.colour})` });
-      for (const branch of data.abandoned)
-        group.append(shape("path", { d: path(branch, one.column), class: "fbc-curve fbc-ghost" }));
-      group.append(shape("path", { d: path(data.rows, one.column), class: "fbc-curve" }));
+      const points = measuredPoints(data.rows, one.column);
+      const add = (places, kind) => group.append(shape("path", { d: path(places), class: `fbc-curve ${kind}` }));
+      const smooth = (places) => (chart.mean ? trailingMean(places, chart.mean) : places);
+      for (const branch of data.abandoned) add(smooth(measuredPoints(branch, one.column)), "fbc-ghost");
+      if (chart.mean) add(points, "fbc-faint");
+      add(smooth(points), overSteps ? "" : "fbc-dots");
       curves.append(group);
     }
-    svg.replaceChildren(frame, grid, overSteps ? knobMarks() : "", curves, axis, shape("g", { class: "fbc-pointer" }));
+    svg.replaceChildren(frame, grid, overSteps ? knobMarks() : "", curves, shape("g", { class: "fbc-pointer" }));
     svg.setAttribute("height", height);
     svg.setAttribute("aria-valuemax", data.rows.at(-1)?.[0] ?? 0);
     point(pointed);

@@ -1,5 +1,5 @@
 // The panel of a running trainer. The kernel sends news, at most ten times a second: new rows, and how things stand.
-// The page sends wishes, each with an id, and each is answered. A view that has just come asks for everything.
+// The page sends wishes, each with a request's name, and each is answered. A view that has just come asks for everything.
 
 const SILENCE = 10_000; // milliseconds without a word from a running trainer before the page asks after it
 const ICONS = {
@@ -27,18 +27,18 @@ function correspondence(model, undeliverable) {
   let count = 0;
   return {
     ask: (type, more = {}) => new Promise((resolve) => {
-      const id = `${view}-${++count}`;
-      waiting.set(id, resolve);
+      const request = `${view}-${++count}`;
+      waiting.set(request, resolve);
       try {
-        model.send({ type, id, ...more });
+        model.send({ type, request, ...more });
       } catch { // the comm is closed
         undeliverable();
         resolve({ ok: false });
       }
     }),
     hear(answer) {
-      waiting.get(answer.id)?.(answer);
-      waiting.delete(answer.id);
+      waiting.get(answer.request)?.(answer);
+      waiting.delete(answer.request);
     },
   };
 }
@@ -55,6 +55,7 @@ function render({ model, el }) {
     if (dead) return { ok: false };
     const answer = await letters.ask(type, more);
     if (!["hello", "ping"].includes(type) && !dead) {
+      if (type === "knob" || type === "rewind") watchFor.textContent = ""; // no longer as the recipe left it
       complaint = answer.ok ? null : { sentence: answer.message, offer: answer.busy ? takeOver : "" };
       showMessage();
     }
@@ -182,13 +183,15 @@ function render({ model, el }) {
       drawing = false;
       charts.forEach((one) => one.show({ rows, abandoned, changes: news.changes }));
       showNumbers();
+      speak();
     });
   }
 
-  let spokenAt = 0;
-  function speak(now) {
-    if (!now && performance.now() - spokenAt < SILENCE) return;
-    spokenAt = performance.now();
+  // Read aloud: every change of state, else a line every ten seconds.
+  let [spokenAt, spokenState] = [0, "idle"];
+  function speak() {
+    if (news.state === spokenState && (news.state !== "running" || performance.now() - spokenAt < SILENCE)) return;
+    [spokenAt, spokenState] = [performance.now(), news.state];
     spoken.textContent = `${chip.textContent}, ${charts[0]?.inWords() ?? pace.textContent}`;
   }
 
@@ -203,7 +206,6 @@ function render({ model, el }) {
       return;
     }
     complete = true;
-    const before = news.state;
     news = content;
     rows = [...rows.slice(0, content.from), ...content.rows];
     if (whole) abandoned = content.abandoned;
@@ -212,7 +214,6 @@ function render({ model, el }) {
     plan.knobs.forEach(({ name }, i) => knobs[i].hear(content.knobs[name]));
     showStanding();
     drawSoon();
-    speak(before !== news.state);
   }
 
   // A kernel that is restarted takes the trainer with it: say so, and do not look alive.
@@ -225,7 +226,7 @@ function render({ model, el }) {
     knobs.forEach((one) => one.disable());
     [...recipes, steps, snapshots].forEach((one) => (one.disabled = true));
     showStanding();
-    speak(true);
+    speak();
   }
   function noticeConnection() { // called with the view as `this`; the model that anywidget hands out does not tell
     if (this.model?.comm_live === false) die();

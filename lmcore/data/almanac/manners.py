@@ -140,7 +140,7 @@ SMALLTALK = {
         ("I like to talk with people. What do you like?", "Yes, I like it very much. Do you like it too?",
          "I like animals, maps and numbers.", "I love to talk about the world. And you?",
          "I like questions most of all. Do you have one?"),
-        "like love yes",
+        "like love yes yeah play enjoy favourite favorite music",
     ),
     "weather": (
         ("It is raining today.", "The weather is nice today.", "It is so cold today.", "It is very hot today.",

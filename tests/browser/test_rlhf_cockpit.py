@@ -1,0 +1,153 @@
+"""Lesson 09 in the browser: real PPO runs while a learner turns knobs, pauses, rewinds, stops, and breaks things."""
+
+import json
+import time
+
+import pytest
+
+from tests.browser.measurements import record_measurement
+
+WIDGET = '[data-widget="RLHFCockpit"]'
+ACCEPTED = f"document.querySelector('{WIDGET} input[data-knob=kl_coef]').dataset.request"
+
+
+class Cockpit:
+    """The cockpit of lesson 09, run from the first cell on."""
+
+    def __init__(self, lesson, subshells: bool = True):
+        self.lesson = lesson("09_rlhf", watch=(WIDGET,), subshells=subshells)
+        self.lesson.run_until("cockpit = RLHFCockpit(")
+        self.lesson.page.wait_for_selector(WIDGET)
+        self.widget = self.lesson.widget("RLHFCockpit").first
+        self.knob = self.widget.locator("input[data-knob=kl_coef]")
+
+    def press(self, action: str) -> None:
+        self.widget.locator(f"[data-action={action}]").click()
+
+    def wait_for(self, state: str, seconds: float = 60) -> None:
+        self.lesson.page.wait_for_selector(f'{WIDGET}[data-state="{state}"]', timeout=1000 * seconds)
+
+    def step(self) -> int:
+        return int(self.widget.get_attribute("data-step"))
+
+    def wait_for_step(self, step: int, seconds: float = 120) -> None:
+        self.lesson.page.wait_for_function(
+            f"step => Number(document.querySelector('{WIDGET}').dataset.step) >= step", arg=step, timeout=1000 * seconds
+        )
+
+    def kernel(self, expression: str):
+        """The value, through JSON, of a Python expression in the lesson's kernel, where `cockpit` is the widget."""
+        return json.loads(self.lesson.run_source(f"import json; print(json.dumps({expression}))"))
+
+
+@pytest.mark.parametrize("subshells", [True, False])
+def test_a_learner_steers_rlhf(lesson, subshells):
+    cockpit = Cockpit(lesson, subshells)
+    record_measurement("RLHFCockpit, cell to visible", [cockpit.lesson.first_seen(WIDGET)], unit="s")
+    cockpit.press("play")
+    cockpit.wait_for("running")
+    cockpit.wait_for_step(2)
+
+    cockpit.knob.focus()
+    reactions = [
+        cockpit.lesson.reaction(lambda key=key: cockpit.lesson.page.keyboard.press(key), read=ACCEPTED)
+        for key in ["ArrowRight", "ArrowRight", "ArrowLeft"] * 13
+    ]
+    record_measurement(f"RLHFCockpit, slider to screen while PPO trains, subshells {subshells}", reactions)
+    wanted = float(cockpit.knob.get_attribute("data-accepted"))
+    assert wanted != pytest.approx(0.05)
+    moved_at = cockpit.step()
+    cockpit.wait_for_step(moved_at + 2)
+    assert cockpit.kernel("cockpit.history[-1]['objective/kl_coef']") == pytest.approx(wanted)
+
+    cockpit.press("pause")
+    cockpit.wait_for("paused")
+    paused_at = cockpit.step()
+    cockpit.lesson.page.wait_for_timeout(1500)
+    assert cockpit.step() == paused_at
+    assert cockpit.widget.locator(".fbc-samples tbody tr").count() >= 2
+
+    cockpit.widget.locator("[data-snapshots]").select_option("0")
+    cockpit.press("rewind")
+    cockpit.lesson.page.wait_for_selector(f'{WIDGET}[data-step="0"]')
+    assert cockpit.kernel("cockpit.trainer.steps_done") == 0
+
+    cockpit.press("play")
+    cockpit.wait_for_step(1)
+    started = time.monotonic()
+    cockpit.press("stop")
+    cockpit.wait_for("idle")
+    record_measurement(f"RLHFCockpit, Stop to stopped, subshells {subshells}", [time.monotonic() - started], unit="s")
+
+
+def test_every_cell_runs(lesson):
+    lesson("09_rlhf").run_all(seconds=300)
+
+
+def test_a_wrong_number_is_answered_and_ignored(lesson):
+    cockpit = Cockpit(lesson)
+    field = cockpit.widget.locator("input[data-knob-value=kl_coef]")
+    for nonsense in ("-3", "banana", "1e9", "<b>1</b>"):
+        field.fill(nonsense)
+        field.press("Enter")
+        cockpit.widget.locator(".fbc-message", has_text="kl_coef takes a number").wait_for()
+        assert cockpit.kernel("cockpit.trainer.config.kl_coef") == pytest.approx(0.05)
+        field.fill("0.1")
+        field.press("Enter")
+        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.1"]')
+        field.fill("0.05")
+        field.press("Enter")
+        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.05"]')
+
+
+def test_an_exception_in_the_thread_is_shown_and_the_panel_lives(lesson):
+    cockpit = Cockpit(lesson)
+    cockpit.lesson.run_source("good = cockpit.trainer.reward; cockpit.trainer.reward = lambda p, c: 1 / 0")
+    cockpit.press("step")
+    cockpit.wait_for("failed")
+    assert "ZeroDivisionError: division by zero" in cockpit.widget.locator(".fbc-message").inner_text()
+    cockpit.lesson.run_source("cockpit.trainer.reward = good")
+    cockpit.press("step")
+    cockpit.wait_for_step(1)
+
+
+def test_a_diverged_run_says_so_and_is_rewound(lesson):
+    cockpit = Cockpit(lesson)
+    cockpit.press("step")
+    cockpit.wait_for_step(1)
+    cockpit.wait_for("paused")
+    cockpit.lesson.run_source("import torch; torch.nn.init.constant_(cockpit.trainer.policy.norm.weight, float('nan'))")
+    cockpit.press("step")
+    cockpit.wait_for("failed")
+    assert "diverged" in cockpit.widget.locator(".fbc-message").inner_text()
+    cockpit.widget.locator("[data-snapshots]").select_option("0")
+    cockpit.press("rewind")
+    cockpit.wait_for("paused")
+    cockpit.press("step")
+    cockpit.wait_for_step(1)
+
+
+def test_a_kernel_restarted_while_training_is_noticed(lesson):
+    cockpit = Cockpit(lesson)
+    cockpit.press("play")
+    cockpit.wait_for_step(1)
+    cockpit.lesson.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    cockpit.widget.locator(".fbc-message", has_text="kernel was restarted").wait_for()
+    assert cockpit.widget.get_attribute("data-state") != "running"
+
+
+def test_a_second_training_waits_its_turn_and_a_cell_run_twice_replaces_its_first(lesson):
+    cockpit = Cockpit(lesson)
+    cockpit.press("play")
+    cockpit.wait_for("running")
+    said = cockpit.lesson.run_source(
+        "from widgets import RLHFCockpit\nfrom widgets.background import AnotherIsRunning\nimport copy\n"
+        "from lmcore.trainers import PPOTrainer\nold = cockpit.trainer\n"
+        "other = RLHFCockpit(PPOTrainer(copy.deepcopy(old.policy), old.reference, old.reward, old.prompts,"
+        " tokenizer=old.tokenizer))\n"
+        "try:\n    other.play()\nexcept AnotherIsRunning as error:\n    print(error)"
+    )
+    assert "stop it first" in said
+    assert cockpit.kernel("cockpit.state") == "running"
+    cockpit.lesson.run_until("cockpit = RLHFCockpit(")  # again: the training that its first run left behind ends
+    assert cockpit.kernel("cockpit.state") == "idle" and cockpit.kernel("old is not cockpit.trainer")
