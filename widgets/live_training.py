@@ -333,7 +333,7 @@ def _describe(chart: Mapping[str, Any]) -> dict[str, Any]:
         spare = [other for other in spare if other != colour]
         series.append({"name": name, "label": label, "colour": colour})
     x = chart.get("x", "step")
-    title = chart.get("title") or ", ".join(one["label"] for one in series)
+    title = chart.get("title") or ", ".join(one["label"].split(",")[0] for one in series)
     return {
         "title": title[:1].upper() + title[1:],
         "x": x,

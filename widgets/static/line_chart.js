@@ -157,14 +157,19 @@ function lineChart(chart, columns, onPoint) {
   // Shows one step, null for the latest: a dot on each curve, its values in the legend and for screen readers.
   function point(step) {
     pointed = step;
-    const row = step === null ? data.rows.at(-1) : data.rows.find((one) => one[0] >= step) ?? data.rows.at(-1);
     const pointer = svg.querySelector(".fbc-pointer");
     if (!pointer) return;
-    pointer.replaceChildren();
-    for (const one of series) one.value.textContent = measured(row?.[one.column]);
+    const found = step === null ? -1 : data.rows.findIndex((row) => row[0] >= step);
+    const at = found === -1 ? data.rows.length - 1 : found;
+    const row = data.rows[at];
+    for (const one of series) { // what is not measured in every step keeps its last value
+      const known = data.rows.findLast((other, i) => i <= at && other[one.column] !== null);
+      one.value.textContent = measured(known?.[one.column]);
+    }
+    const words = series.map((one) => `${one.label} ${one.value.textContent}`).join(", ");
     svg.setAttribute("aria-valuenow", row?.[0] ?? 0);
-    svg.setAttribute("aria-valuetext", row
-      ? `step ${row[0]}: ${series.map((one) => `${one.label} ${measured(row[one.column])}`).join(", ")}` : "nothing yet");
+    svg.setAttribute("aria-valuetext", row ? `step ${row[0]}: ${words}` : "nothing yet");
+    pointer.replaceChildren();
     if (!row || row[xColumn] === null) return;
     const x = scale.x(row[xColumn]);
     if (step !== null) pointer.append(shape("path", { d: `M${x},${scale.top}V${scale.bottom}` }));
