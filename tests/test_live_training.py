@@ -146,6 +146,10 @@ def wait_until(condition, seconds=60.0):
         time.sleep(0.005)
 
 
+def abandoned(page):
+    return [one["abandoned"] for one in page.news() if one["abandoned"] is not None][-1]
+
+
 def settle(page):
     """Until the page was told how things stand now."""
     stands = (page.widget.state, page.widget.trainer.steps_done)
@@ -330,6 +334,30 @@ def test_a_bad_value_is_answered_by_a_sentence_and_ignored(live, value):
     assert widget.trainer.config == LineConfig() and widget.changes == []
 
 
+def test_true_is_not_a_number(live):
+    assert not Page(live()).ask("knob", name="learning_rate", value=True)["ok"]
+
+
+def test_a_knob_moved_in_the_last_step_is_not_lost(live):
+    widget = live(LineTrainer(seconds=0.2))
+    widget.step()
+    wait_until(lambda: widget.trainer.inside.locked())
+    widget.set_knob("kl_coef", 0.2)
+    assert widget.trainer.config.kl_coef == 0.05  # not under the step's hands
+    assert widget.wait(60) and widget.trainer.config.kl_coef == 0.2
+    assert widget.changes == [{"step": 1, "name": "kl_coef", "before": 0.05, "value": 0.2}]
+
+
+def test_a_knob_moved_just_before_a_rewind_is_rewound_too(live):
+    widget = live(LineTrainer(seconds=0.2))
+    widget.play()
+    wait_until(lambda: widget.trainer.inside.locked())
+    widget.set_knob("kl_coef", 0.2)
+    widget.rewind(0)
+    widget.run(1)
+    assert widget.trainer.config.kl_coef == 0.05 and widget.changes == []
+
+
 def test_a_value_that_the_config_refuses_is_answered_in_its_words(live):
     widget = live()
     answer = Page(widget).ask("knob", name="batch_size", value=13)
@@ -488,6 +516,21 @@ def test_news_comes_at_most_ten_times_a_second_and_is_complete(live):
     last = page.news()[-1]
     assert (last["state"], last["step"], last["target"]) == ("done", 300, 300)
     assert [news["samples"]["step"] for news in page.news() if news["samples"]][-1] == 300
+
+
+def test_a_page_that_watches_a_rewind_draws_what_happened(live):
+    page = Page(live())
+    page.ask("hello")
+    page.widget.run(12)
+    settle(page)
+    page.ask("rewind", step=5)
+    page.widget.wait(60)
+    page.widget.set_knob("learning_rate", 0.2)
+    page.widget.run(4)
+    settle(page)
+    assert [row[1] for row in page.rows()] == [row["loss"] for row in page.widget.history]
+    assert len(page.rows()) == 9
+    assert [[row[0] for row in branch] for branch in abandoned(page)] == [list(range(5, 13))]
 
 
 def test_a_second_view_gets_everything(live):

@@ -270,7 +270,6 @@ class BackgroundTraining:
             self.changes = [change for change in self.changes if change["step"] <= step]
             self.snapshots.forget_after(step)
             self.epoch += 1
-            self.sampled_at = None
 
     def _apply_pending(self) -> None:
         if self._pending:

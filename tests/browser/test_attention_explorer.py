@@ -85,11 +85,11 @@ def test_nonsense_is_answered_by_a_sentence(lesson):
 
 def test_cells_run_twice_out_of_order_and_after_a_restart(lesson):
     attention = lesson("04_attention")
-    attention.run_all()
-    attention.run_all()
+    attention.run_until("AttentionExplorer(base.model")
+    attention.run_until("AttentionExplorer(base.model")
     attention.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     attention.page.wait_for_timeout(1000)
-    attention.run_all()
+    attention.run_until("AttentionExplorer(base.model")
     widget = attention.widget("AttentionExplorer").first
     type_text(attention, widget, "After a restart.")
     assert widget.locator(".sentence .token").count() >= 3
