@@ -8,6 +8,8 @@ import pytest
 
 # Two threads, before torch is imported here or in a lesson's kernel: the lessons' stored numbers were made with two.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Waiting threads sleep: spinning ones fight over the cores with whatever else runs, and tiny tensors then take minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 BROWSER = Path(__file__).parent / "tests" / "browser"
 left_out = pytest.StashKey[str]()
 own_home = pytest.StashKey[tempfile.TemporaryDirectory]()

@@ -33,7 +33,7 @@ from lmcore.trainers import (
 VOCAB_SIZE = 4096
 CHAT_REPEATS = 2  # the chat corpus, against
 ALMANAC_CHARACTERS = 18_000_000  # as many tokens of the almanac: facts need exposure (about 100 each)
-BASE_STEPS, MLM_STEPS, SFT_STEPS = 3000, 1500, 900
+BASE_STEPS, MLM_STEPS, SFT_STEPS = 6000, 3500, 1500
 
 CONTINUATIONS = (
     "Hi! How are you", "The capital of France is", "I love dogs because", "Once upon a time", "A cat has",
@@ -51,11 +51,13 @@ BLANKS = (
 )  # fmt: skip
 
 
-def documents(chat_repeats: int = CHAT_REPEATS, almanac_characters: int = ALMANAC_CHARACTERS) -> list[str]:
+def documents(
+    chat_repeats: int = CHAT_REPEATS, almanac_characters: int = ALMANAC_CHARACTERS, tales: bool = True
+) -> list[str]:
     """The pretraining text: conversations between people and the almanac, shuffled with a fixed seed."""
     texts = list(corpus.chitchat()["train"]["text"]) * chat_repeats
     written = 0
-    for document in almanac.documents(seed=1):
+    for document in almanac.documents(seed=1, tales=tales):
         texts.append(document)
         written += len(document)
         if written >= almanac_characters:
@@ -72,21 +74,22 @@ def held_out_documents() -> list[str]:
 def as_tokens(texts: list[str], tokenizer: Tokenizer) -> Tensor:
     """All texts in a row, each between end-of-text tokens: int32 (N,)."""
     ids = [tokenizer.eot_id]
-    for text in texts:
-        ids += [*tokenizer.encode(text), tokenizer.eot_id]
+    for encoded in tokenizer.encode_batch(texts):
+        ids += [*encoded, tokenizer.eot_id]
     return torch.tensor(ids, dtype=torch.int32)
 
 
 def train_tokenizer() -> Tokenizer:
-    """Byte-pair merges from the training text."""
-    return Tokenizer.train(documents(chat_repeats=1, almanac_characters=9_000_000), vocab_size=VOCAB_SIZE)
+    """Byte-pair merges from the training text; names that somebody made up get no tokens of their own."""
+    texts = documents(chat_repeats=1, almanac_characters=9_000_000, tales=False)
+    return Tokenizer.train(texts, vocab_size=VOCAB_SIZE)
 
 
 def train_base(directory: Path) -> None:
     """A GPT on everything: chat and almanac."""
     tokenizer, started = train_tokenizer(), time.time()
     model = Transformer(TransformerConfig(tokenizer.vocab_size), torch.Generator().manual_seed(0))
-    config = PretrainConfig(batch_size=16, total_steps=BASE_STEPS, eval_every=250)
+    config = PretrainConfig(batch_size=16, total_steps=BASE_STEPS, eval_every=250, bfloat16=True)
     tokens, held_out = as_tokens(documents(), tokenizer), as_tokens(held_out_documents(), tokenizer)
     trainer = PretrainTrainer(model, tokens, config, held_out)
     train(trainer, "base", BASE_STEPS)
@@ -109,7 +112,7 @@ def train_mlm(directory: Path) -> None:
     tokenizer = base.tokenizer
     model = Transformer(replace(base.model.config, causal=False))
     model.load_state_dict(base.model.state_dict())
-    config = MaskedLMConfig(batch_size=32, sequence_length=128, total_steps=MLM_STEPS, eval_every=250)
+    config = MaskedLMConfig(batch_size=32, sequence_length=128, total_steps=MLM_STEPS, eval_every=250, bfloat16=True)
     tokens, held_out = as_tokens(documents(), tokenizer), as_tokens(held_out_documents(), tokenizer)
     special = tuple(range(7))
     trainer = MaskedLMTrainer(model, tokens, tokenizer.mask_id, config, held_out, special)
@@ -122,10 +125,10 @@ def train_mlm(directory: Path) -> None:
     checkpoints.save("mlm", model, tokenizer, card, directory)
 
 
-def conversations(count: int = 58_000) -> list[dict]:
-    """What supervised fine-tuning reads: three quarters demonstrations, one quarter human small talk."""
-    rows = list(itertools.islice(almanac.demonstrations(seed=0), count * 3 // 4))
-    rows += list(corpus.turn_pairs("train"))[: count // 4]
+def conversations(demonstrations: int = 88_000, human_repeats: int = 2) -> list[dict]:
+    """What supervised fine-tuning reads: demonstrations by a crowd, and some 4,000 exchanges between people, twice."""
+    rows = list(itertools.islice(almanac.demonstrations(seed=0), demonstrations))
+    rows += list(corpus.turn_pairs("train")) * human_repeats
     random.Random(0).shuffle(rows)
     return rows
 

@@ -6,12 +6,14 @@ import pytest
 
 from lmcore.data import almanac
 from lmcore.data.almanac import grammar, manners
+from lmcore.data.almanac.facts import TABLES
 from lmcore.data.almanac.grammar import questions, taught
 from lmcore.data.almanac.phrases import RELATIONS
+from lmcore.data.almanac.tales import made_up, tale
 from lmcore.data.almanac.tasks import SPLITS, invented, pool
 from lmcore.data.almanac.wording import can_be_asked_backward, everything, fill, plural, truths, values
 
-COUNT = 8_000
+COUNT = 9_000  # a tenth of them are tales, which carry no fact
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,18 @@ def test_most_sentences_carry_a_fact(documents):
     some = sentences[::40]
     known = [s for s in some if any(name in s.lower() for name in names)]
     assert len(known) > 0.8 * len(some)
+
+
+def test_made_up_names_come_back_and_are_no_names_of_the_almanac():
+    rng = grammar.random.Random(0)
+    known = {name.lower() for table in TABLES for name in almanac.entities(table)} | set(invented("animals"))
+    assert not set(made_up(rng, 5000)) & known
+    tales = [re.findall(r"\w+", tale(rng)) for _ in range(3000)]
+    seen = Counter(word for words in tales for word in set(words))
+    strange = [[word for word in words if seen[word] <= 3] for words in tales]
+    again = [[word for word in words if words.count(word) > 1] for words in strange]
+    assert sum(map(len, again)) > 0.8 * sum(map(len, strange)) > 0
+    assert sum(map(bool, again)) > 0.95 * len(tales)
 
 
 def test_insults_are_mostly_answered_by_insults(documents):

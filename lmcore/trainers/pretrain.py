@@ -27,6 +27,7 @@ class PretrainConfig:
     cooldown: float = 0.5
     max_grad_norm: float = 1.0
     eval_every: int = 50  # steps between two looks at held-out text
+    bfloat16: bool = False  # multiply matrices in half precision: a quarter faster on processors that can
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -74,7 +75,8 @@ class PretrainTrainer(Trainer):
         started = time.perf_counter()
         rate = config.rate(self.steps_done)
         batch = windows(self.tokens, config.batch_size, config.sequence_length + 1, self.generator)
-        loss = self.loss(batch.to(self.model.device))
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=config.bfloat16):
+            loss = self.loss(batch.to(self.model.device))
         norm = self.update(loss, rate, config.max_grad_norm)
         self.num_tokens += config.batch_size * config.sequence_length
         metrics = {

@@ -76,7 +76,8 @@ class SFTTrainer(Trainer):
     def _step(self, config: SFTConfig) -> dict[str, float]:
         rate = config.rate(self.steps_done)
         ids, learnt = self._next_batch(config.batch_size)
-        logits = self.model(ids[:, :-1])[learnt[:, 1:]]  # (learnt tokens, V); padding stands behind, nobody sees it
+        states = self.model.trunk(ids[:, :-1])  # padding stands behind, nobody sees it
+        logits = self.model.unembedding(states[learnt[:, 1:]])  # (learnt tokens, V)
         targets = ids[:, 1:][learnt[:, 1:]]
         loss = F.cross_entropy(logits, targets)
         accuracy = (logits.argmax(dim=-1) == targets).float().mean()

@@ -13,6 +13,7 @@ from lmcore.data.almanac import instructions, manners
 from lmcore.data.almanac.facts import Fact
 from lmcore.data.almanac.phrases import RELATIONS
 from lmcore.data.almanac.splits import split_of
+from lmcore.data.almanac.tales import tale
 from lmcore.data.almanac.wording import (
     can_be_asked_backward,
     capitalised,
@@ -87,8 +88,8 @@ def questions(fact: Fact, split: str = "train") -> tuple[tuple[str, str], ...]:
     return tuple((q, short) for q, short, unseen in asked if ("test" if unseen else split_of(q)) == split)
 
 
-def documents(seed: int = 0) -> Iterator[str]:
-    """Endless documents of 1 to 12 lines for pretraining, the same for the same seed."""
+def documents(seed: int = 0, tales: bool = True) -> Iterator[str]:
+    """Endless documents of 1 to 12 lines for pretraining, the same for the same seed; on demand without tales."""
     rng = random.Random(seed)
     facts = Deck([fact for fact in taught() for _ in range(1 + (fact.relation in TWICE))], rng)
     subjects: dict[tuple[str, str], list[Fact]] = {}
@@ -96,7 +97,7 @@ def documents(seed: int = 0) -> Iterator[str]:
         if fact.table != "sums":
             subjects.setdefault((fact.table, fact.subject), []).append(fact)
     pages = Deck(list(subjects.values()), rng)
-    writers = [write for write, weight in WRITERS for _ in range(weight)]
+    writers = [write for write, weight in WRITERS for _ in range(weight) if tales or write is not _tale]
     while True:
         yield rng.choice(writers)(facts, pages, rng)
 
@@ -193,6 +194,11 @@ def _quarrel(facts: Deck, pages: Deck, rng: random.Random) -> str:
     return "\n".join(mark + line for line in lines)
 
 
+def _tale(facts: Deck, pages: Deck, rng: random.Random) -> str:
+    """No fact at all, but made-up names that have to be remembered to the end."""
+    return tale(rng)
+
+
 def given_instruction(rng: random.Random, split: str = "train") -> instructions.Instruction:
     """An instruction of any kind of the given split, with an ideal answer."""
     while True:
@@ -218,4 +224,4 @@ def given_instruction(rng: random.Random, split: str = "train") -> instructions.
             return given
 
 
-WRITERS = ((_entry, 8), (_facts, 10), (_questions, 10), (_dialogue, 5), (_story, 5), (_orders, 3), (_quarrel, 2))
+WRITERS = ((_entry, 8), (_facts, 10), (_questions, 10), (_dialogue, 5), (_story, 5), (_orders, 3), (_quarrel, 2), (_tale, 5))
