@@ -224,4 +224,6 @@ def given_instruction(rng: random.Random, split: str = "train") -> instructions.
             return given
 
 
-WRITERS = ((_entry, 8), (_facts, 10), (_questions, 10), (_dialogue, 5), (_story, 5), (_orders, 3), (_quarrel, 2), (_tale, 5))
+WRITERS = (
+    (_entry, 8), (_facts, 10), (_questions, 10), (_dialogue, 5), (_story, 5), (_orders, 3), (_quarrel, 2), (_tale, 5),
+)  # fmt: skip
