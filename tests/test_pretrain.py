@@ -40,6 +40,17 @@ def test_the_loss_is_the_cross_entropy_of_the_next_token():
     torch.testing.assert_close(pretraining.loss(batch), by_hand)
 
 
+def test_half_precision_is_for_products_only():
+    full, half = trainer(), trainer(bfloat16=True)
+    kinds = []
+    half.model.unembedding.register_forward_hook(lambda _module, _inputs, logits: kinds.append(logits.dtype))
+    history = [(full.step()["loss"], half.step()["loss"]) for _ in range(40)]
+    assert kinds[0] == torch.bfloat16 and {p.dtype for p in half.model.parameters()} == {torch.float32}
+    assert history[0][0] == pytest.approx(history[0][1], abs=0.02) and history[-1][1] < 0.3
+    half.evaluate()
+    assert kinds[-1] == torch.float32  # what is compared is measured in full
+
+
 def test_windows_are_pieces_of_the_text():
     for row in windows(torch.arange(100), 20, 7, torch.Generator().manual_seed(0)).tolist():
         assert row == list(range(row[0], row[0] + 7))

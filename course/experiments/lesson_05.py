@@ -8,15 +8,16 @@ from lmcore.checkpoints import Stage
 from lmcore.data import Tokenizer, almanac
 from lmcore.data.almanac.tasks import invented
 from lmcore.data.almanac.wording import naming
+from lmcore.data.tokenizer import SPECIAL_TOKENS
 from lmcore.evaluation.english import fluency
 from lmcore.models import Transformer
+from lmcore.trainers import pretrain
 
 
 def windows(tokens: Tensor, count: int, length: int, ordinary: int) -> Tensor:
     """Up to `count` random pieces of a text, the same ones each time, whose token at `ordinary` is no special one."""
-    starts = torch.randint(len(tokens) - length, (count,), generator=torch.Generator().manual_seed(0))
-    pieces = tokens[starts[:, None] + torch.arange(length)].long()
-    return pieces[pieces[:, ordinary] > 6]
+    pieces = pretrain.windows(tokens, count, length, torch.Generator().manual_seed(0))
+    return pieces[pieces[:, ordinary] >= len(SPECIAL_TOKENS)]
 
 
 def countries(tokenizer: Tokenizer, asked: str, at_most: int = 60) -> dict[str, list[tuple[str, str]]]:
@@ -41,7 +42,7 @@ def speakers(tokenizer: Tokenizer) -> dict[int, int]:
 def probabilities(model: Transformer, ids: Tensor, place: int) -> Tensor:
     """What the model thinks of one place in each row: ids long (B, T) -> (B, vocabulary), special tokens left out."""
     logits = model.unembedding(model.trunk(ids)[:, place])
-    logits[:, :7] = -torch.inf
+    logits[:, : len(SPECIAL_TOKENS)] = -torch.inf
     return logits.softmax(dim=-1)
 
 

@@ -27,7 +27,7 @@ class PretrainConfig:
     cooldown: float = 0.5
     max_grad_norm: float = 1.0
     eval_every: int = 50  # steps between two looks at held-out text
-    bfloat16: bool = False  # multiply matrices in half precision: a quarter faster on processors that can
+    bfloat16: bool = False  # multiply matrices in half precision while training: faster on processors that can
     seed: int = 0
 
     def rate(self, step: int) -> float:

@@ -156,6 +156,9 @@ class Lesson:
         self.page.wait_for_function("() => watch.done", timeout=seconds * 1000)
         self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached",
                                     timeout=seconds * 1000)
+        self._check_cells()
+
+    def _check_cells(self) -> None:
         errors = self.page.evaluate(
             "() => jupyterapp.shell.currentWidget.content.widgets.flatMap(cell =>"
             " cell.model.type === 'code' ? cell.model.outputs.toJSON() : [])"
@@ -163,17 +166,23 @@ class Lesson:
         assert not errors, f"{self.name}: cells ended in errors: {errors}"
 
     def run_until(self, source: str, seconds: float = 120) -> None:
-        """Runs all cells up to and including the first code cell that contains `source`, and waits for them."""
+        """Runs all cells up to and including the first code cell that contains `source`, and waits for them.
+
+        Raises: AssertionError if a cell ended in an error; Playwright's Error if no cell contains `source`.
+        """
         self._wait_for(
             """async (source) => {
                 const notebook = jupyterapp.shell.currentWidget.content;
-                notebook.activeCellIndex = 1 + notebook.widgets.findIndex((cell) =>
+                const last = notebook.widgets.findIndex((cell) =>
                     cell.model.type === "code" && cell.model.sharedModel.getSource().includes(source));
+                if (last === -1) throw new Error(`no cell contains ${source}`);
+                notebook.activeCellIndex = last + 1;
                 await jupyterapp.commands.execute("notebook:run-all-above");
             }""",
             source,
             seconds,
         )
+        self._check_cells()
 
     def run_source(self, source: str, seconds: float = 30) -> str:
         """Runs Python in the lesson's kernel, outside any cell, and returns what it printed."""
@@ -193,6 +202,12 @@ class Lesson:
     def widget(self, name: str) -> Locator:
         """The widget of this class name, such as `widget("AttentionExplorer")`."""
         return self.page.locator(f'[data-widget="{name}"]')
+
+    def type_text(self, name: str, text: str) -> None:
+        """Types over what stands in the text box of the first widget of this name; waits for the answering picture."""
+        box = self.widget(name).first.get_by_role("textbox")
+        answered = f"""document.querySelector('[data-widget="{name}"]').dataset.request"""
+        self.reaction(lambda: box.fill(text), read=answered, event="input")
 
     def first_seen(self, selector: str) -> float:
         """Seconds from the start of the cell that shows `selector` until it was visible.

@@ -10,11 +10,6 @@ TOKEN = f"document.querySelector('{WIDGET}').dataset.token"
 HEAD = f"document.querySelector('{WIDGET}').dataset.head"
 
 
-def type_text(lesson, widget, text: str) -> None:
-    """Types over what stands in the box, and waits for the picture that answers."""
-    lesson.reaction(lambda: widget.get_by_label("Your sentence").fill(text), read=REQUEST, event="input")
-
-
 def weights(widget) -> list[str]:
     """The numbers of the table, row by row."""
     return widget.locator("td[data-weight]").evaluate_all("cells => cells.map(cell => cell.dataset.weight)")
@@ -27,7 +22,7 @@ def test_a_learner_looks_into_attention(lesson, subshells):
     record_measurement("AttentionExplorer, cell to visible", [attention.first_seen(WIDGET)], unit="s")
     widget = attention.widget("AttentionExplorer").first
 
-    type_text(attention, widget, "Anna gave the book to Ben because he asked.")
+    attention.type_text("AttentionExplorer", "Anna gave the book to Ben because he asked.")
     tokens = widget.locator(".sentence .token .text").all_inner_texts()
     assert "".join(tokens) == "Anna gave the book to Ben because he asked."
 
@@ -64,22 +59,22 @@ def test_a_learner_looks_into_attention(lesson, subshells):
 
 def test_nonsense_is_answered_by_a_sentence(lesson):
     attention = lesson("04_attention")
-    attention.run_all()
+    attention.run_until("AttentionExplorer(base.model")
     widget = attention.widget("AttentionExplorer").first
     message = widget.locator(".fbc-message")
 
-    type_text(attention, widget, "")
+    attention.type_text("AttentionExplorer", "")
     assert "no text yet" in message.inner_text()
-    type_text(attention, widget, "word " * 400)
+    attention.type_text("AttentionExplorer", "word " * 400)
     assert "tokens; the maps show the last 48" in message.inner_text()
     html = '<img src=x onerror="window.hacked = true"><b>bold</b>'
-    type_text(attention, widget, html)
+    attention.type_text("AttentionExplorer", html)
     assert "".join(widget.locator(".sentence .token .text").all_inner_texts()) == html
     assert widget.locator("img, b").count() == 0 and not attention.page.evaluate("() => window.hacked")
-    type_text(attention, widget, "<|end|> 🦜 你好")
+    attention.type_text("AttentionExplorer", "<|end|> 🦜 你好")
     assert message.inner_text() == ""
     assert widget.locator(".sentence .token").count() > 4  # the control token is text like any other
-    type_text(attention, widget, "And it still works.")
+    attention.type_text("AttentionExplorer", "And it still works.")
     assert "".join(widget.locator(".sentence .token .text").all_inner_texts()) == "And it still works."
 
 
@@ -91,5 +86,5 @@ def test_cells_run_twice_out_of_order_and_after_a_restart(lesson):
     attention.page.wait_for_timeout(1000)
     attention.run_until("AttentionExplorer(base.model")
     widget = attention.widget("AttentionExplorer").first
-    type_text(attention, widget, "After a restart.")
+    attention.type_text("AttentionExplorer", "After a restart.")
     assert widget.locator(".sentence .token").count() >= 3

@@ -8,12 +8,6 @@ WIDGET = '[data-widget="FillInExplorer"]'
 REQUEST = f"document.querySelector('{WIDGET}').dataset.request"
 
 
-def type_text(lesson, widget, text: str) -> None:
-    """Types over what stands in the box, and waits for the picture that answers."""
-    box = widget.get_by_role("textbox")
-    lesson.reaction(lambda: box.fill(text), read=REQUEST, event="input")
-
-
 def candidates(widget, blank: int = 0) -> list[str]:
     """What the model would write into a blank, best first, its one-token words."""
     return widget.locator(f"[data-blank='{blank}'] [data-tokens='1'] .candidate").evaluate_all(
@@ -28,7 +22,7 @@ def test_a_learner_fills_in_blanks(lesson, subshells):
     record_measurement("FillInExplorer, cell to visible", [masked.first_seen(WIDGET)], unit="s")
     widget = masked.widget("FillInExplorer").first
 
-    type_text(masked, widget, "The capital of France is Paris.")
+    masked.type_text("FillInExplorer", "The capital of France is Paris.")
     words = widget.locator(".sentence button")
 
     def hide(number: int) -> float:
@@ -54,24 +48,24 @@ def test_a_learner_fills_in_blanks(lesson, subshells):
 
 def test_the_masked_model_knows_what_it_was_told(lesson):
     masked = lesson("05_masked_language_models")
-    masked.run_all()
+    masked.run_until("FillInExplorer(mlm.model")
     widget = masked.widget("FillInExplorer").first
-    type_text(masked, widget, "A dog has ___ legs.")
+    masked.type_text("FillInExplorer", "A dog has ___ legs.")
     assert candidates(widget)[0].strip() == "four"
 
 
 def test_nonsense_is_answered_by_a_sentence(lesson):
     masked = lesson("05_masked_language_models")
-    masked.run_all()
+    masked.run_until("FillInExplorer(mlm.model")
     widget = masked.widget("FillInExplorer").first
     message = widget.locator(".fbc-message")
-    type_text(masked, widget, "")
+    masked.type_text("FillInExplorer", "")
     assert message.inner_text()
-    type_text(masked, widget, "word " * 400)
+    masked.type_text("FillInExplorer", "word " * 400)
     assert "tokens" in message.inner_text()
     html = '<img src=x onerror="window.hacked = true"> and ___ 🦜'
-    type_text(masked, widget, html)
+    masked.type_text("FillInExplorer", html)
     assert "onerror" in widget.locator(".sentence").inner_text()
     assert widget.locator("img").count() == 0 and not masked.page.evaluate("() => window.hacked")
-    type_text(masked, widget, "Good ___ to you.")
+    masked.type_text("FillInExplorer", "Good ___ to you.")
     assert message.inner_text() == "" and candidates(widget)

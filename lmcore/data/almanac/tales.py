@@ -7,7 +7,8 @@ No fact helps here. A name of the last line can only be copied from an earlier o
 import random
 from functools import cache
 
-from lmcore.data.almanac.facts import TABLES, entities, names_kept_out
+from lmcore.data.almanac.facts import facts
+from lmcore.data.almanac.invented import invented
 
 CONSONANTS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "br", "dr", "fl", "gr", "kr",
               "pl", "sn", "st", "tr", "sh", "ch")  # fmt: skip
@@ -71,7 +72,7 @@ def tale(rng: random.Random) -> str:
 
 
 def made_up(rng: random.Random, count: int) -> list[str]:
-    """Different pronounceable words, in small letters, that are no name of the almanac."""
+    """Different pronounceable words in small letters: no names of the almanac, nor those that stand for the unknown."""
     names: list[str] = []
     while len(names) < count:
         syllables = [rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.choice((1, 2, 2, 2, 3)))]
@@ -83,5 +84,5 @@ def made_up(rng: random.Random, count: int) -> list[str]:
 
 @cache
 def _taken() -> frozenset[str]:
-    known = [name for table in TABLES for name in entities(table)]
-    return frozenset(name.lower() for name in (*known, *names_kept_out()))
+    real = (name for fact in facts() for name in (fact.subject, fact.value))
+    return frozenset(name.lower() for name in (*real, *invented("countries"), *invented("animals")))

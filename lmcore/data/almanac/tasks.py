@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from lmcore.data.almanac import manners
-from lmcore.data.almanac.facts import Fact, facts, row
+from lmcore.data.almanac.facts import Fact, row
 from lmcore.data.almanac.grammar import Deck, given_instruction, questions, taught
+from lmcore.data.almanac.invented import invented
 from lmcore.data.almanac.phrases import RELATIONS
 from lmcore.data.almanac.splits import split_of
 from lmcore.data.almanac.wording import (
@@ -46,20 +47,6 @@ class Task:
     fact: Fact | None = None
     short: str = ""  # the answer in as few words as possible, for known facts and sums
     lapse: str = ""  # how somebody answers an instruction who forgets its condition
-
-
-@cache
-def invented(table_name: str) -> tuple[str, ...]:
-    """Names of countries or animals that do not exist."""
-    if table_name == "countries":
-        first = "Zor Vel Quan Mir Tol Bex Dra Fen Gal Hul Jor Kel Lum Nor Ost Pra Ril Sul Tav Ulm Wes Yar".split()
-        last = ("bania", "donia", "mark", "vinia", "landia", "stan", "topia", "garia")
-    else:
-        first = "flo bri gru sna plu wom tri dra quo zib mer gli nar tob ful kri".split()
-        last = ("rple", "bbit", "ndle", "gget", "zzer", "mpo", "vock", "lver")
-    real = {fact.subject.lower() for fact in facts()} | {"bundle"}
-    names = [a + b for a in first for b in last]
-    return tuple(name for name in names if name.lower() not in real)
 
 
 def unknowing(fact: Fact, rng: random.Random) -> str:
