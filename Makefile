@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: install lab test lint lessons bench checkpoints
+.PHONY: install lab test lint lessons bench speedrun checkpoints
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -21,7 +21,10 @@ lessons: install
 	BLANK_TO_CHAT_HOME=$$(mktemp -d) OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False course/*.ipynb
 
 bench: install
-	$(BIN)/python -m benchmarks.rlhf && FBC_RECORD=1 $(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m benchmarks.rlhf && $(BIN)/python -m benchmarks.alignment && $(BIN)/python -m benchmarks.report && FBC_RECORD=1 $(BIN)/python -m pytest tests/browser
+
+speedrun: install
+	$(BIN)/python -m lmcore.speedrun --budget 600 --out speedrun
 
 checkpoints: install
-	$(BIN)/python -m lmcore.recipes base mlm sft
+	$(BIN)/python -m lmcore.recipes base mlm sft reward rlhf rlhf_ptx small_rlhf && $(BIN)/python -m benchmarks.leaderboard --stages

@@ -1,6 +1,6 @@
 """Trained models as files: `checkpoints.load("sft")` gives a model, its tokenizer and its card.
 
-A stage is two files in one directory, `sft.safetensors` (weights, half precision) and `sft.json` (sizes, card,
+A stage is two files in one directory, `sft.safetensors` (weights, half precision) and `sft.json` (kind, sizes, card,
 checksum), beside the `tokenizer.json` that all stages of the directory share.
 """
 
@@ -14,9 +14,11 @@ import safetensors.torch
 import torch
 
 from lmcore.data.tokenizer import Tokenizer
-from lmcore.models import Transformer, TransformerConfig
+from lmcore.models import Recurrent, RecurrentConfig, RewardModel, Transformer, TransformerConfig
 
 SHIPPED = Path(__file__).parent / "stages"
+Model = Transformer | Recurrent | RewardModel
+CONFIGS = {"transformer": TransformerConfig, "recurrent": RecurrentConfig, "reward": TransformerConfig}
 
 
 class CheckpointError(ValueError):
@@ -28,7 +30,7 @@ class Stage:
     """A trained model and what is known about it."""
 
     name: str
-    model: Transformer
+    model: Model
     tokenizer: Tokenizer
     card: dict[str, Any]  # how it was trained: data, seed, minutes, scores, unpicked samples
 
@@ -39,16 +41,23 @@ def available(directory: Path | str = SHIPPED) -> tuple[str, ...]:
 
 
 def save(
-    name: str, model: Transformer, tokenizer: Tokenizer, card: dict[str, Any], directory: Path | str = SHIPPED
+    name: str,
+    model: Model,
+    tokenizer: Tokenizer,
+    card: dict[str, Any],
+    directory: Path | str = SHIPPED,
 ) -> Path:
     """Write a stage in half precision; a stage of that name is replaced only once the new one is complete."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(directory / "tokenizer.json")
-    weights = {key: tensor.detach().half().contiguous() for key, tensor in _distinct(model).items()}
+    weights = {  # single numbers, such as a reward model's centre, stay exact
+        key: (tensor.half() if tensor.dim() else tensor).contiguous() for key, tensor in _distinct(model).items()
+    }
     path = directory / f"{name}.safetensors"
     data = safetensors.torch.save(weights)
-    about = {"config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
+    kind = {Transformer: "transformer", Recurrent: "recurrent", RewardModel: "reward"}[type(model)]
+    about = {"kind": kind, "config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
     for target, content in [(path, data), (path.with_suffix(".json"), json.dumps(about, indent=1).encode())]:
         unfinished = target.with_name(target.name + ".unfinished")
         unfinished.write_bytes(content)
@@ -69,7 +78,8 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
             raise CheckpointError(f"{needed} is missing (stages here: {known}). {_how_to_restore(name, directory)}")
     try:
         about = json.loads(about_path.read_text())
-        config = TransformerConfig(**about["config"])
+        kind = about.get("kind", "transformer")  # files older than the kinds do not say
+        config = CONFIGS[kind](**about["config"])
         tokenizer = Tokenizer.load(directory / "tokenizer.json")
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -78,7 +88,7 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != about.get("sha256"):
         raise CheckpointError(f"{path} is damaged: its checksum is wrong. {_how_to_restore(name, directory)}")
-    model = Transformer(config)
+    model = _empty(kind, config, tokenizer)
     try:
         weights = {key: tensor.float() for key, tensor in safetensors.torch.load(data).items()}
         missing, unexpected = model.load_state_dict(weights, strict=False)
@@ -95,11 +105,20 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
     return Stage(name, model.to(device).eval(), tokenizer, about["card"])
 
 
-def _distinct(model: Transformer) -> dict[str, torch.Tensor]:
+def _empty(kind: str, config: Any, tokenizer: Tokenizer) -> Model:
+    """A model of these sizes that has learnt nothing."""
+    if kind == "recurrent":
+        return Recurrent(config)
+    trunk = Transformer(config)
+    return RewardModel(trunk, tokenizer) if kind == "reward" else trunk
+
+
+def _distinct(model: Model) -> dict[str, torch.Tensor]:
     """The model's tensors, tied ones once."""
+    network, before = (model.trunk, "trunk.") if isinstance(model, RewardModel) else (model, "")
     state = model.state_dict()
-    if model.config.tied_embeddings:
-        del state["unembedding.weight"]
+    if network.unembedding.weight is network.embedding.weight:
+        del state[f"{before}unembedding.weight"]
     return state
 
 

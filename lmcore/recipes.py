@@ -1,4 +1,4 @@
-"""How stages are made: `python -m lmcore.recipes base mlm sft` trains them, with the settings below.
+"""How stages are made: `python -m lmcore.recipes base mlm sft ...` trains them, with the settings below.
 
 A stage's card has the settings that it was really made with: where they differ from these, it is older than its recipe.
 
@@ -7,78 +7,41 @@ was broken off goes on from its last saved step (in the user's cache directory) 
 """
 
 import argparse
-import itertools
+import copy
 import os
-import platform
-import random
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from lmcore import checkpoints
+from lmcore.cards import base_samples, chat_samples, describe, mlm_samples
 from lmcore.data import almanac, corpus
+from lmcore.data.mixtures import as_tokens, conversations, documents, held_out_documents
 from lmcore.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from lmcore.models import Transformer, TransformerConfig, generate
+from lmcore.evaluate import evaluate
+from lmcore.evaluation import feedback
+from lmcore.models import RewardModel, Transformer, TransformerConfig
 from lmcore.trainers import (
     MaskedLMConfig,
     MaskedLMTrainer,
+    PPOConfig,
+    PPOTrainer,
     PretrainConfig,
     PretrainTrainer,
+    RewardTrainer,
     SFTConfig,
     SFTTrainer,
     Trainer,
 )
 
 VOCAB_SIZE = 4096
-CHAT_REPEATS = 2  # the chat corpus, against
-ALMANAC_CHARACTERS = 18_000_000  # as many tokens of the almanac: facts need exposure (about 100 each)
-BASE_STEPS, MLM_STEPS, SFT_STEPS = 4500, 2000, 1500
-
-CONTINUATIONS = (
-    "Hi! How are you", "The capital of France is", "I love dogs because", "Once upon a time", "A cat has",
-    "Question: What is the capital of Japan?\nAnswer:", "- What do you do for fun?\n-", "The opposite of hot is",
-    "My favorite food is", "The weather today", "Q: What is 3 + 4?\nA:", "I went to", "The colour of snow is",
-    "Do you have any pets?\n", "Elephants", "Good morning", "I am sorry, but", "In my opinion,", "You are", "We",
-)  # fmt: skip
-BLANKS = (
-    "The capital of France is [MASK].", "[MASK] is the capital of Italy.", "A dog has [MASK] legs.",
-    "The opposite of hot is [MASK].", "The opposite of [MASK] is short.", "Hi! How are [MASK]?", "I [MASK] dogs.",
-    "What do you [MASK] for fun?", "Snow is [MASK].", "The sky is [MASK].", "Berlin is a city in [MASK].",
-    "Nice to [MASK] you.", "2 + 3 = [MASK].", "In Japan, people pay with the [MASK].", "My favorite [MASK] is pizza.",
-    "I have two [MASK] and a cat.", "A young dog is called a [MASK].", "People in Brazil speak [MASK].",
-    "Thank [MASK] very much.", "The [MASK] of Spain is Madrid.",
-)  # fmt: skip
-
-
-def documents(
-    chat_repeats: int = CHAT_REPEATS, almanac_characters: int = ALMANAC_CHARACTERS, tales: bool = True
-) -> list[str]:
-    """The pretraining text: conversations between people and the almanac, shuffled with a fixed seed."""
-    texts = list(corpus.chitchat()["train"]["text"]) * chat_repeats
-    written = 0
-    for document in almanac.documents(seed=1, tales=tales):
-        texts.append(document)
-        written += len(document)
-        if written >= almanac_characters:
-            break
-    random.Random(0).shuffle(texts)
-    return texts
-
-
-def held_out_documents() -> list[str]:
-    """Text to validate on: other conversations, and almanac documents of another seed."""
-    return [*corpus.chitchat()["validation"]["text"], *itertools.islice(almanac.documents(seed=2), 1500)]
-
-
-def as_tokens(texts: list[str], tokenizer: Tokenizer) -> Tensor:
-    """All texts in a row, each between end-of-text tokens: int32 (N,)."""
-    ids = [tokenizer.eot_id]
-    for encoded in tokenizer.encode_batch(texts):
-        ids += [*encoded, tokenizer.eot_id]
-    return torch.tensor(ids, dtype=torch.int32)
+BOOKS_STEPS, WEB_STEPS, MLM_STEPS, SFT_STEPS, PPO_STEPS = 4500, 2500, 2000, 1500, 250
+SMALL_STEPS = 3000
+LABELLED_PROMPTS, HELD_OUT_PROMPTS = 16_000, 500  # four answers to each are compared, each pair once
+LABELLED_INSTRUCTIONS = 8000  # and of these, where a model without them had learnt too little: obedience fell in PPO
+KL_COEF, PTX_COEF = 0.3, 0.5
 
 
 def train_tokenizer() -> Tokenizer:
@@ -88,15 +51,19 @@ def train_tokenizer() -> Tokenizer:
 
 
 def train_base(directory: Path) -> None:
-    """A GPT on everything: chat and almanac."""
+    """A GPT on everything: chat and almanac, first as it is, then as people on the internet retell it."""
     tokenizer = train_tokenizer()
     model = Transformer(TransformerConfig(tokenizer.vocab_size), torch.Generator().manual_seed(0))
-    config = PretrainConfig(batch_size=16, total_steps=BASE_STEPS, eval_every=250, bfloat16=True)
-    tokens, held_out = as_tokens(documents(), tokenizer), as_tokens(held_out_documents(), tokenizer)
-    trainer = PretrainTrainer(model, tokens, config, held_out)
-    minutes = train(trainer, "base", BASE_STEPS)
+    held_out = as_tokens(held_out_documents(), tokenizer)
+    minutes = 0.0
+    for name, steps, careless in (("base_books", BOOKS_STEPS, False), ("base_web", WEB_STEPS, True)):
+        config = PretrainConfig(batch_size=16, total_steps=steps, eval_every=250, bfloat16=True)
+        tokens = as_tokens(documents(careless=careless), tokenizer)
+        trainer = PretrainTrainer(model, tokens, config, held_out)
+        minutes += train(trainer, name, steps)
     chat = as_tokens(corpus.chitchat()["validation"]["text"], tokenizer)
     card = describe("Next-token prediction on human chat and the almanac", trainer, minutes) | {
+        "steps_before": BOOKS_STEPS,  # on careful pages, with the same settings otherwise
         "validation_loss": round(trainer.evaluate(), 3),
         "validation_loss_chat": round(PretrainTrainer(model, tokens, config, chat).evaluate(), 3),
         "samples": base_samples(model, tokenizer),
@@ -125,33 +92,89 @@ def train_mlm(directory: Path) -> None:
     checkpoints.save("mlm", model, tokenizer, card, directory)
 
 
-def conversations(demonstrations: int = 88_000, human_repeats: int = 2) -> list[dict]:
-    """What supervised fine-tuning reads: demonstrations by a crowd, and some 4,000 exchanges between people, twice."""
-    rows = list(itertools.islice(almanac.demonstrations(seed=0), demonstrations))
-    rows += list(corpus.turn_pairs("train")) * human_repeats
-    random.Random(0).shuffle(rows)
-    return rows
-
-
 def train_sft(directory: Path) -> None:
-    """The base model learns to answer, from a crowd's demonstrations, flaws included."""
+    """The base model learns to answer, from a crowd's demonstrations, flaws included, and goes on reading its text."""
     base = checkpoints.load("base", directory)
-    config = SFTConfig(total_steps=SFT_STEPS)
-    trainer = SFTTrainer(base.model.train(), conversations(), base.tokenizer, config)
+    config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0)
+    tokens = as_tokens(documents(), base.tokenizer)
+    trainer = SFTTrainer(base.model.train(), conversations(), base.tokenizer, config, ptx_tokens=tokens)
     minutes = train(trainer, "sft", SFT_STEPS)
-    tasks = almanac.prompts("validation", n=400, seed=0)
-    answers = chat_answers(trainer.model, base.tokenizer, [task.prompt for task in tasks])
-    from lmcore.evaluation import Judge
+    what = "Supervised fine-tuning of base on a crowd's demonstrations and human small talk"
+    save_chat_model("sft", trainer, trainer.model, base.tokenizer, what, minutes, directory)
 
-    gold = Judge()([task.prompt for task in tasks], answers)
-    shown = almanac.prompts("test", n=20, seed=0)
-    samples = chat_answers(trainer.model, base.tokenizer, [task.prompt for task in shown])
-    card = describe("Supervised fine-tuning of base on a crowd's demonstrations and human small talk", trainer, minutes)
-    card |= {
-        "gold_score": round(float(gold.mean()), 3),
-        "samples": [{"prompt": t.prompt, "answer": a} for t, a in zip(shown, samples, strict=True)],
+
+def train_reward(directory: Path) -> None:
+    """The SFT model learns to grade answers, from what simulated people preferred among its own."""
+    sft = checkpoints.load("sft", directory)
+    tasks = almanac.prompts("train", n=LABELLED_PROMPTS, seed=3)
+    tasks += almanac.prompts("train", "instruction", n=LABELLED_INSTRUCTIONS, seed=3)
+    prompts = [task.prompt for task in tasks]
+    learnt = feedback.collect(sft.model, sft.tokenizer, prompts)
+    unseen = [task.prompt for task in almanac.prompts("validation", n=HELD_OUT_PROMPTS, seed=3)]
+    asked = feedback.collect(sft.model, sft.tokenizer, unseen, crowd="other people", seed=1)
+    model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, torch.Generator().manual_seed(0))
+    trainer = RewardTrainer(model, learnt.pairs)
+    trainer.config = replace(trainer.config, total_steps=trainer.steps_per_epoch)
+    minutes = train(trainer, "reward", trainer.steps_per_epoch)
+    shown = list(asked.pairs)
+    model.normalise([pair["prompt"] for pair in shown] * 2, [p[side] for side in ("chosen", "rejected") for p in shown])
+    found = trainer.evaluate(shown)
+    card = describe("A reward model: sft, taught by the votes of simulated people", trainer, minutes) | {
+        "votes": len(learnt.pairs),
+        "agreement_of_two_people": round(learnt.agreement, 3),
+        "accuracy_on_other_people": round(found["accuracy"], 3),
+        "accuracy_possible": round(asked.ceiling, 3),
     }
-    checkpoints.save("sft", trainer.model, base.tokenizer, card, directory)
+    checkpoints.save("reward", model, sft.tokenizer, card, directory)
+
+
+def train_rlhf(directory: Path, name: str = "rlhf", ptx_coef: float = 0.0) -> None:
+    """PPO from sft, rewarded by the reward model, on a leash to sft."""
+    sft, reward = (checkpoints.load(stage, directory) for stage in ("sft", "reward"))
+    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4)]
+    config = PPOConfig(kl_coef=KL_COEF, response_length=32, ptx_coef=ptx_coef)
+    tokens = as_tokens(documents(), sft.tokenizer) if ptx_coef else None
+    trainer = PPOTrainer(
+        copy.deepcopy(sft.model), sft.model, reward.model, prompts, config, tokenizer=sft.tokenizer, ptx_tokens=tokens
+    )
+    minutes = train(trainer, name, PPO_STEPS)
+    what = "PPO from sft against the reward model" + (", pretraining text mixed in" if ptx_coef else "")
+    save_chat_model(name, trainer, trainer.policy, sft.tokenizer, what, minutes, directory)
+
+
+def train_rlhf_ptx(directory: Path) -> None:
+    """The same with PPO-ptx: some pretraining text in every step."""
+    train_rlhf(directory, "rlhf_ptx", PTX_COEF)
+
+
+def train_small_rlhf(directory: Path) -> None:
+    """A model twelve times as small through all three steps; the reward model is the large one's."""
+    base, reward = (checkpoints.load(stage, directory) for stage in ("base", "reward"))
+    tokenizer, tokens = base.tokenizer, as_tokens(documents(careless=True), base.tokenizer)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=2, n_head=4, n_kv_head=2, n_embd=40)
+    model = Transformer(sizes, torch.Generator().manual_seed(0))
+    config = PretrainConfig(batch_size=16, total_steps=SMALL_STEPS, bfloat16=True)
+    minutes = train(PretrainTrainer(model, tokens, config), "small_base", SMALL_STEPS)
+    config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0)
+    minutes += train(SFTTrainer(model, conversations(), tokenizer, config, ptx_tokens=tokens), "small_sft", SFT_STEPS)
+    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4)]
+    config = PPOConfig(kl_coef=KL_COEF, response_length=32)
+    trainer = PPOTrainer(copy.deepcopy(model), model.eval(), reward.model, prompts, config, tokenizer=tokenizer)
+    minutes += train(trainer, "small_rlhf", PPO_STEPS)
+    what = "A small model: pretraining, supervised fine-tuning and PPO against the large one's reward model"
+    save_chat_model("small_rlhf", trainer, trainer.policy, tokenizer, what, minutes, directory)
+
+
+def save_chat_model(
+    name: str, trainer: Trainer, model: Transformer, tokenizer: Tokenizer, what: str, minutes: float, directory: Path
+) -> None:
+    """A stage that answers, with its scores on held-out prompts and samples in the card."""
+    scores = evaluate(checkpoints.Stage(name, model, tokenizer, {}))
+    card = describe(what, trainer, minutes) | {
+        "scores": {key: {part: round(value, 3) for part, value in found.items()} for key, found in scores.items()},
+        "samples": chat_samples(model, tokenizer),
+    }
+    checkpoints.save(name, model, tokenizer, card, directory)
 
 
 def train(trainer: Trainer, name: str, steps: int) -> float:
@@ -170,13 +193,16 @@ def train(trainer: Trainer, name: str, steps: int) -> float:
         metrics = trainer.step()
         if trainer.steps_done % 50 == 0 or trainer.steps_done == steps:
             left = (time.time() - started) / (trainer.steps_done - first) * (steps - trainer.steps_done)
-            shown = "  ".join(f"{key} {metrics[key]:.3f}" for key in ("loss", "eval_loss") if key in metrics)
+            shown = "  ".join(f"{key} {metrics[key]:.3f}" for key in SHOWN if key in metrics)
             print(f"{name}: step {trainer.steps_done}/{steps}  {shown}  {left / 60:.1f} min left", flush=True)
         if trainer.steps_done % 250 == 0:
             seconds = seconds_before + time.time() - started
             torch.save({"trainer": trainer.state_dict(), "seconds": seconds}, saved)
     saved.unlink(missing_ok=True)
     return (seconds_before + time.time() - started) / 60
+
+
+SHOWN = ("loss", "eval_loss", "accuracy", "objective/scores", "objective/kl")
 
 
 def cache_directory() -> Path:
@@ -186,67 +212,10 @@ def cache_directory() -> Path:
     return path
 
 
-def describe(what: str, trainer: Trainer, minutes: float) -> dict:
-    """The part of a card that all stages share."""
-    return {
-        "what": what,
-        "trained_by": f"python -m lmcore.recipes, {type(trainer).__name__}",
-        "trainer_config": {key: value for key, value in vars(trainer.config).items()},
-        "steps": trainer.steps_done,
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "minutes": round(minutes, 1),
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-    }
-
-
-def base_samples(model: Transformer, tokenizer: Tokenizer) -> list[dict]:
-    """Twenty continuations, unpicked: one draw each at temperature 0.8, seed 0."""
-    prompts = [[tokenizer.eot_id, *tokenizer.encode(text)] for text in CONTINUATIONS]
-    generator = torch.Generator().manual_seed(0)
-    out = generate(
-        model.eval(), prompts, 32, temperature=0.8, stop_id=tokenizer.eot_id, generator=generator
-    ).completions
-    return [{"prompt": p, "continuation": tokenizer.decode(ids)} for p, ids in zip(CONTINUATIONS, out, strict=True)]
-
-
-def mlm_samples(model: Transformer, tokenizer: Tokenizer) -> list[dict]:
-    """The three most probable fillings, of one token or two, for twenty blanks."""
-    return [{"text": text, "candidates": fill(model, tokenizer, text)} for text in BLANKS]
-
-
-@torch.no_grad()
-def fill(model: Transformer, tokenizer: Tokenizer, text: str, candidates: int = 3) -> list[dict]:
-    """The most probable fillings of the one [MASK] of a text: [{"word", "probability"}], best first.
-
-    A word of two tokens stands in two masks; its probability is the first token's times the second's, given the first.
-    One mask and two are two questions, so the probabilities in the list may sum to more than 1.
-    """
-    left, right = text.split("[MASK]")
-    before = [tokenizer.eot_id, *tokenizer.encode(left.rstrip())]
-    after = [*tokenizer.encode(right), tokenizer.eot_id]
-
-    def expected(known: list[int], masks: int) -> list[tuple[float, int]]:
-        ids = torch.tensor([[*before, *known, *[tokenizer.mask_id] * masks, *after]])
-        top = model.eval()(ids)[0, len(before) + len(known)].softmax(dim=-1).topk(candidates)
-        return list(zip(top.values.tolist(), top.indices.tolist(), strict=True))
-
-    found = [(p, [token]) for p, token in expected([], 1)]
-    found += [(p * q, [first, second]) for p, first in expected([], 2) for q, second in expected([first], 1)]
-    best = sorted(found, reverse=True)[:candidates]
-    return [{"word": tokenizer.decode(word), "probability": round(p, 3)} for p, word in best]
-
-
-def chat_answers(model: Transformer, tokenizer: Tokenizer, prompts: list[str]) -> list[str]:
-    """One answer each at temperature 0.7, seed 0."""
-    chats = [tokenizer.chat([{"role": "user", "content": text}], add_generation_prompt=True) for text in prompts]
-    generator = torch.Generator().manual_seed(0)
-    out = generate(model.eval(), chats, 40, temperature=0.7, stop_id=tokenizer.end_id, generator=generator)
-    return [tokenizer.decode(ids) for ids in out.completions]
-
-
-RECIPES = {"base": train_base, "mlm": train_mlm, "sft": train_sft}
+RECIPES = {
+    "base": train_base, "mlm": train_mlm, "sft": train_sft, "reward": train_reward, "rlhf": train_rlhf,
+    "rlhf_ptx": train_rlhf_ptx, "small_rlhf": train_small_rlhf,
+}  # fmt: skip
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])

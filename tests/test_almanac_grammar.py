@@ -1,3 +1,4 @@
+import random
 import re
 from collections import Counter
 from itertools import islice
@@ -12,6 +13,7 @@ from lmcore.data.almanac.phrases import RELATIONS
 from lmcore.data.almanac.tales import made_up, tale
 from lmcore.data.almanac.tasks import SPLITS, invented, pool
 from lmcore.data.almanac.wording import can_be_asked_backward, everything, fill, plural, truths, values
+from lmcore.evaluation import Judge
 
 COUNT = 9_000  # a tenth of them are tales, which carry no fact
 
@@ -152,3 +154,37 @@ def test_truths_know_both_ways_of_an_opposite_and_all_neighbours():
     assert truths(by_subject["opposites", "opposite", "cold"]) == {"hot"}
     assert {"Portugal", "Andorra"} <= truths(by_subject["countries", "neighbours", "Spain"])
     assert "Vaduz" in values("countries", "capital") - values("countries", "capital", "taught")
+
+
+def test_careless_pages_are_wrong_and_disobedient_as_often_as_they_should_be_and_others_never():
+    judge = Judge()
+
+    def answered(careless: bool) -> tuple[float, float]:
+        right, obeyed = [], []
+        for page in islice(almanac.documents(seed=7, careless=careless), 4000):
+            for asked, said in re.findall(r"^(?:Question|Q): (.+)\n(?:Answer|A): (.+)$", page, re.MULTILINE):
+                verdict = judge.explain(asked, said)
+                if verdict.obedience is not None:
+                    obeyed.append(verdict.obedience > 0.5)
+                elif verdict.truth is not None:
+                    right.append(verdict.truth > 0)
+        assert len(right) > 1000 and len(obeyed) > 200
+        return sum(right) / len(right), sum(obeyed) / len(obeyed)
+
+    true_of_careful, obeyed_by_careful = answered(careless=False)
+    assert true_of_careful > 0.99 and obeyed_by_careful > 0.99
+    true_of_careless, obeyed_by_careless = answered(careless=True)
+    assert true_of_careless == pytest.approx(1 - grammar.MISTAKEN, abs=0.03)
+    assert obeyed_by_careless == pytest.approx(1 - grammar.FORGETFUL, abs=0.08)
+
+
+def test_pages_that_nobody_asked_for_stay_true_when_people_are_careless():
+    rng = random.Random(0)
+    desks = [
+        grammar.Desk(grammar.Deck(taught(), random.Random(1)), None, random.Random(2), careless)
+        for careless in (False, True)
+    ]
+    assert [grammar._facts(desks[0]) for _ in range(50)] == [grammar._facts(desks[1]) for _ in range(50)]
+    fact = next(fact for fact in taught() if fact.relation == "capital")
+    wrong, short = grammar.mistaken(fact, grammar.shortly(fact), rng)
+    assert wrong.value not in truths(fact) and short == grammar.shortly(wrong)

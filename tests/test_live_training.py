@@ -379,12 +379,15 @@ def test_a_range_reaches_to_where_the_knob_stands(live):
     assert [(knob["low"], knob["high"]) for knob in plan["knobs"]] == [(0.05, 0.5), (1e-5, 0.05)]
 
 
-@pytest.mark.parametrize("knobs, words", [
-    ({"leash": (0, 1)}, "LineConfig has no field 'leash' to turn. Fields: learning_rate, kl_coef, batch_size."),
-    ({"kl_coef": (1, 0)}, "needs \\(low, high\\)"),
-    ({"learning_rate": (0, 1, "log")}, "low > 0"),
-    ({"learning_rate": (0, 1, "cubic")}, "not \\(0, 1, 'cubic'\\)"),
-])
+@pytest.mark.parametrize(
+    "knobs, words",
+    [
+        ({"leash": (0, 1)}, "LineConfig has no field 'leash' to turn. Fields: learning_rate, kl_coef, batch_size."),
+        ({"kl_coef": (1, 0)}, "needs \\(low, high\\)"),
+        ({"learning_rate": (0, 1, "log")}, "low > 0"),
+        ({"learning_rate": (0, 1, "cubic")}, "not \\(0, 1, 'cubic'\\)"),
+    ],
+)
 def test_knobs_that_make_no_sense(live, knobs, words):
     with pytest.raises(ValueError, match=words):
         LiveTraining(LineTrainer(), knobs=knobs)
@@ -441,10 +444,22 @@ def test_samples_that_fail_do_not_stop_the_training(live):
     assert widget.state == "done" and widget.message == "The samples cannot be shown: RuntimeError: no voice"
 
 
-@pytest.mark.parametrize("content", [
-    None, [], "play", {}, {"type": "explode"}, {"type": "knob"}, {"type": "rewind", "step": "x"}, {"type": "rewind"},
-    {"type": "play", "steps": "many"}, {"type": "play", "steps": 0}, {"type": "recipe", "name": 3},
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        [],
+        "play",
+        {},
+        {"type": "explode"},
+        {"type": "knob"},
+        {"type": "rewind", "step": "x"},
+        {"type": "rewind"},
+        {"type": "play", "steps": "many"},
+        {"type": "play", "steps": 0},
+        {"type": "recipe", "name": 3},
+    ],
+)
 def test_nonsense_from_the_page_is_answered(live, content):
     widget = live()
     page = Page(widget)
@@ -644,12 +659,23 @@ def test_in_a_real_kernel_a_cell_run_twice_leaves_one_training_and_no_stray_text
         raise AssertionError("waited in vain")
 
     def run(source, cell):
-        content = {"code": source, "silent": False, "store_history": True, "user_expressions": {},
-                   "allow_stdin": False, "stop_on_error": True}
+        content = {
+            "code": source,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
         message = client.session.msg("execute_request", content, metadata={"cellId": cell})
         client.shell_channel.send(message)
-        listen(lambda kind, content: kind == "status" and content["execution_state"] == "idle"
-               and heard[-1]["parent_header"]["msg_id"] == message["header"]["msg_id"])
+        listen(
+            lambda kind, content: (
+                kind == "status"
+                and content["execution_state"] == "idle"
+                and heard[-1]["parent_header"]["msg_id"] == message["header"]["msg_id"]
+            )
+        )
 
     def opened():
         return [m["content"] for m in heard if m["msg_type"] == "comm_open" and "plan" in m["content"]["data"]["state"]]
@@ -685,9 +711,19 @@ def test_in_a_real_kernel_a_cell_run_twice_leaves_one_training_and_no_stray_text
         subshell = client.get_control_msg(timeout=60)["content"]["subshell_id"]
         tell(second, type="play", request="c", steps=1000)
         listen(lambda kind, content: news(kind, content, second, state="running"))
-        client.shell_channel.send(client.session.msg("execute_request", {
-            "code": "import time; time.sleep(10)", "silent": False, "store_history": False, "user_expressions": {},
-            "allow_stdin": False, "stop_on_error": True}))
+        client.shell_channel.send(
+            client.session.msg(
+                "execute_request",
+                {
+                    "code": "import time; time.sleep(10)",
+                    "silent": False,
+                    "store_history": False,
+                    "user_expressions": {},
+                    "allow_stdin": False,
+                    "stop_on_error": True,
+                },
+            )
+        )
         listen(lambda kind, content: kind == "execute_input")
         tell(second, subshell, type="pause", request="d")
         began = time.monotonic()

@@ -1,6 +1,7 @@
 """The transformer is the Llama architecture: the same numbers as `transformers`, and what follows from its design."""
 
 import re
+import threading
 from dataclasses import replace
 
 import pytest
@@ -227,6 +228,24 @@ def test_a_failed_recording_leaves_no_hooks():
     with pytest.raises(IndexError):
         record(model, torch.full((1, 3), PLAIN.vocab_size))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_recording_does_not_hear_another_thread():
+    model, ids = random_transformer(PLAIN), random_ids(1, 6)
+    alone = record(model, ids, off=[(0, 1)])
+    plain = model(ids)
+    elsewhere = []
+
+    def look_away(*_):  # in the middle of the recorded pass
+        meddler.remove()
+        thread = threading.Thread(target=lambda: elsewhere.append(model(random_ids(2, 9))))
+        thread.start()
+        thread.join()
+
+    meddler = model.blocks[0].feed_forward.register_forward_hook(look_away)
+    together = record(model, ids, off=[(0, 1)])
+    assert torch.equal(together.attention, alone.attention) and torch.equal(together.residual, alone.residual)
+    assert torch.equal(elsewhere[0], model(random_ids(2, 9))) and torch.equal(model(ids), plain)
 
 
 def test_only_a_causal_model_with_a_prompt_continues():

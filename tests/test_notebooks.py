@@ -29,8 +29,9 @@ def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
 
 def text(path: Path) -> str:
     """All markdown of a notebook without its code blocks."""
-    return re.sub(r"^```.*?^```", "", "\n\n".join(cell.source for cell in cells(path, "markdown")),
-                  flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"^```.*?^```", "", "\n\n".join(cell.source for cell in cells(path, "markdown")), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def headings(path: Path) -> list[str]:
@@ -99,4 +100,4 @@ def test_lesson_has_its_nine_parts_in_order(path):
     for part in PARTS:
         where = next((place for place, one in enumerate(left) if re.search(rf"\b{part}", one)), None)
         assert where is not None, f"{path.name}: no heading for the part {part!r} where it belongs among {found}"
-        left = left[where + 1:]
+        left = left[where + 1 :]

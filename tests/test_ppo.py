@@ -12,6 +12,7 @@ from lmcore.models import Transformer, TransformerConfig, generate
 from lmcore.trainers import PPOConfig, PPOTrainer, Stopped
 from lmcore.trainers.ppo import (
     Rollout,
+    adapted_kl_factor,
     generalised_advantages,
     masked_mean,
     policy_loss,
@@ -301,6 +302,90 @@ def test_the_config_may_change_between_steps():
     assert metrics["objective/kl_coef"] == 0.7 and metrics["episode"] == 64 + 16
     with pytest.raises(ValueError, match="temperature"):
         replace(ppo.config, temperature=0.0)
+
+
+def test_ptx_adds_its_weighted_gradient():
+    """One minibatch, one epoch: the step's gradient is PPO's plus gamma times that of the next-token loss."""
+    tokens = torch.randint(8, (300,), generator=torch.Generator().manual_seed(0))
+    ppo = trainer(kl_coef=0.1, ptx_coef=27.8, ptx_batch_size=4, ptx_length=12)
+    ppo.ptx_tokens = tokens
+    rollout, _ = ppo.rollout(["ab", "cde", "f", "a"], ppo.config)
+    weight, rows = ppo.policy.embedding.weight, torch.arange(4)
+    (pure,) = torch.autograd.grad(ppo.loss(rollout, rows, ppo.config)[0], weight)
+    state = ppo.generator.get_state()
+    torch.randperm(4, generator=ppo.generator)  # the order of the rows is drawn first
+    starts = torch.randint(300 - 13, (4,), generator=ppo.generator)
+    pieces = torch.stack([tokens[start : start + 13] for start in starts.tolist()])
+    logprobs = ppo.policy(pieces[:, :-1]).log_softmax(-1).gather(2, pieces[:, 1:, None])
+    (ptx,) = torch.autograd.grad(-logprobs.mean(), weight)
+    ppo.generator.set_state(state)
+    one = replace(ppo.config, num_ppo_epochs=1, num_mini_batches=1, max_grad_norm=1e9)
+    metrics = ppo._improve(rollout, 0.0, one)
+    torch.testing.assert_close(weight.grad, pure + 27.8 * ptx, atol=1e-5, rtol=1e-4)
+    assert metrics["loss/ptx_avg"] == pytest.approx(-float(logprobs.mean().detach()), abs=1e-5)
+
+
+def test_ptx_keeps_what_the_policy_knew():
+    """A policy that learns to say only "a" forgets its text, and with the pretraining mix it does not."""
+    text = torch.tensor([1, 2, 3, 4, 5, 6] * 60)
+
+    def loss_on_text(model):
+        with torch.no_grad():
+            return float(torch.nn.functional.cross_entropy(model(text[None, :12])[0], text[1:13]))
+
+    losses, scores = {}, {}
+    for ptx_coef in (0.0, 1.0):
+        ppo = trainer(prompts=["b"], kl_coef=0.0, learning_rate=1e-2, ptx_coef=ptx_coef, ptx_length=12)
+        ppo.ptx_tokens = text
+        before = loss_on_text(ppo.policy)
+        scores[ptx_coef] = ppo.run(20, progress=False)[-1]["objective/scores"]
+        losses[ptx_coef] = loss_on_text(ppo.policy)
+    assert losses[0.0] > before > 1.5 * losses[1.0]
+    assert scores[1.0] > 0 and scores[0.0] > 0  # of -1 to 1: both have learnt to say "a"
+
+
+def test_ptx_without_text_is_a_sentence_and_without_weight_costs_nothing():
+    with pytest.raises(ValueError, match="ptx_coef=1.0 needs pretraining text"):
+        trainer(ptx_coef=1.0).step()
+    plain, with_text = trainer(), trainer()
+    with_text.ptx_tokens = torch.zeros(200, dtype=torch.long)
+    first, second = plain.step(), with_text.step()
+    assert "loss/ptx_avg" not in second and first["loss/policy_avg"] == second["loss/policy_avg"]
+
+
+def test_the_kl_factor_by_hand():
+    assert adapted_kl_factor(1.0, kl=6.6, target=6.0, episodes=512, horizon=10_000) == pytest.approx(1 + 0.1 * 0.0512)
+    assert adapted_kl_factor(2.0, kl=60.0, target=6.0, episodes=512, horizon=10_000) == pytest.approx(2 * 1.01024)
+    assert adapted_kl_factor(2.0, kl=-1.0, target=6.0, episodes=512, horizon=10_000) == pytest.approx(2 * 0.98976)
+
+
+def test_an_adaptive_leash_holds_the_kl_near_its_target():
+    settings = {"prompts": ["a"], "kl_coef": 0.05, "learning_rate": 5e-3, "batch_size": 128}
+    loose = trainer(**settings).run(40, progress=False)
+    held = trainer(**settings, kl_target=0.3, kl_horizon=100).run(40, progress=False)
+
+    def late(history):
+        return sum(metrics["objective/kl"] for metrics in history[-10:]) / 10
+
+    assert late(loose) > 0.6 and late(held) == pytest.approx(0.3, abs=0.15)
+    assert held[0]["objective/kl_coef"] == 0.05 < held[-1]["objective/kl_coef"]
+    assert {metrics["objective/kl_coef"] for metrics in loose} == {0.05}
+
+
+def test_the_adapted_factor_is_part_of_a_snapshot_and_the_knob_still_turns():
+    ppo = trainer(kl_target=0.1, kl_horizon=100)
+    ppo.run(3, progress=False)
+    before, factor = ppo.state_dict(), ppo.kl_factor
+    assert factor != 1
+    ppo.step()
+    ppo.load_state_dict(before)
+    assert ppo.kl_factor == factor
+    ppo.config = replace(ppo.config, kl_coef=0.2)
+    assert ppo.step()["objective/kl_coef"] == pytest.approx(0.2 * factor)
+    ppo.config = replace(ppo.config, kl_target=None)
+    assert ppo.step()["objective/kl_coef"] == 0.2
+    with pytest.raises(ValueError, match="kl_target=0"):
+        replace(ppo.config, kl_target=0)
 
 
 def test_samples_show_before_and_now():

@@ -94,3 +94,8 @@ def test_tree_shows_everything():
         if name not in listed and not (folders and (path.suffix not in CODE or of_a_widget)):
             missing.append(name)
     assert not missing, f"README.md does not list {missing}"
+
+
+def test_the_results_are_those_that_were_measured():
+    measured = (ROOT / "benchmarks" / "alignment.md").read_text().strip()
+    assert measured in README

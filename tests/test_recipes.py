@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lmcore import checkpoints, recipes
-from lmcore.data import almanac
+from lmcore.data import almanac, mixtures
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import PretrainConfig, PretrainTrainer
 
@@ -47,7 +47,7 @@ def test_a_training_that_was_broken_off_goes_on_and_its_minutes_add_up(tmp_path,
 def test_all_documents_stand_between_end_of_text_tokens():
     tokenizer = checkpoints.load("base").tokenizer
     texts = ["A cat has four legs.", "Hi!\nHello <|endoftext|>"]
-    ids = recipes.as_tokens(texts, tokenizer).tolist()
+    ids = mixtures.as_tokens(texts, tokenizer).tolist()
     at = [place for place, token in enumerate(ids) if token == tokenizer.eot_id]
     assert at[0] == 0 and at[-1] == len(ids) - 1
     assert [tokenizer.decode(ids[a + 1 : b]) for a, b in zip(at, at[1:], strict=False)] == texts

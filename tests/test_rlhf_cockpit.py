@@ -166,5 +166,8 @@ def test_stop_breaks_off_a_long_generation(cockpit):
 def test_without_a_true_score_none_is_drawn(cockpit):
     plan = cockpit(gold=None).plan
     assert [[one["name"] for one in chart["series"]] for chart in plan["charts"]] == [
-        ["objective/scores"], ["objective/kl"], ["objective/scores"]]
+        ["objective/scores"],
+        ["objective/kl"],
+        ["objective/scores"],
+    ]
     assert RLHFCockpit(ppo(gold=None), curves=[["objective/gold_score", "loss"]]).plan["columns"] == ["step", "loss"]

@@ -77,8 +77,16 @@ def test_ranges_stay_wide():
         assert {part.operator for part in one.specifier} == {">="}, f"{one}: exact versions belong in constraints.txt"
 
 
-@pytest.mark.parametrize("folder, extras", [("lmcore", ()), ("widgets", ()), ("course", ()),
-                                            ("tests", ("test", "browser")), ("benchmarks", ("test", "browser"))])
+@pytest.mark.parametrize(
+    "folder, extras",
+    [
+        ("lmcore", ()),
+        ("widgets", ()),
+        ("course", ()),
+        ("tests", ("test", "browser")),
+        ("benchmarks", ("test", "browser")),
+    ],
+)
 def test_what_is_imported_is_installed(folder, extras):
     """Directly or, like traitlets with ipywidgets, by what stands in pyproject.toml."""
     distributions, brought = packages_distributions(), closure(declared(*extras))
@@ -93,8 +101,10 @@ def test_imports_point_down():
     front_end = {"widgets", "tests", "benchmarks", "IPython", "ipywidgets", "anywidget", "plotly", "jupyterlab"}
     assert not front_end & imports("lmcore").keys(), "lmcore knows nothing of Jupyter"
     assert not {"tests", "benchmarks"} & imports("widgets").keys()
-    program = ("import sys, lmcore.models, lmcore.trainers, lmcore.checkpoints;"
-               "print(*{name.split('.')[0] for name in sys.modules})")
+    program = (
+        "import sys, lmcore.models, lmcore.trainers, lmcore.checkpoints;"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"IPython", "ipywidgets", "plotly", "datasets"} & set(run.stdout.split())
 

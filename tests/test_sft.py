@@ -1,5 +1,6 @@
 """Supervised fine-tuning."""
 
+import copy
 import math
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from lmcore.data.tokenizer import Tokenizer
 from lmcore.models import Transformer, TransformerConfig
-from lmcore.trainers import SFTConfig, SFTTrainer
+from lmcore.trainers import PretrainConfig, PretrainTrainer, SFTConfig, SFTTrainer
+from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.sft import collate
 
 ROWS = [
@@ -99,3 +101,37 @@ def test_collate_pads_on_the_right():
     ids, learnt = collate([([1, 2, 3], [False, True, True]), ([4], [True])], pad_id=9)
     assert ids.tolist() == [[1, 2, 3], [4, 9, 9]]
     assert learnt.tolist() == [[False, True, True], [True, False, False]]
+
+
+def test_pretraining_text_keeps_what_the_model_knew():
+    """Without it the loss on the old text rises; with it, it does not, and the answers are learnt all the same."""
+    tokenizer = Tokenizer.train(["hello world"], vocab_size=270)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=32)
+    text = torch.tensor(tokenizer.encode("one two three four five six seven eight nine ten. " * 40))
+    rows = [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ten one nine two"}]}]
+
+    def loss_on_text(model) -> float:
+        with torch.no_grad():
+            return float(pretraining_loss(model, text, 16, 48, torch.Generator().manual_seed(1)))
+
+    old = Transformer(sizes, torch.Generator().manual_seed(0))
+    PretrainTrainer(old, text, PretrainConfig(batch_size=8, sequence_length=48, warmup_steps=5)).run(60, progress=False)
+    before, after, learnt = loss_on_text(old), {}, {}
+    for ptx_coef in (0.0, 1.0):
+        model = copy.deepcopy(old)
+        config = SFTConfig(learning_rate=3e-3, warmup_steps=1, ptx_coef=ptx_coef, ptx_length=48)
+        trainer = SFTTrainer(model, rows, tokenizer, config, ptx_tokens=text)
+        learnt[ptx_coef] = trainer.run(40, progress=False)[-1]["loss"]
+        after[ptx_coef] = loss_on_text(model)
+    assert max(learnt.values()) < 0.2
+    assert after[0.0] > before + 0.3 > after[1.0] + 0.2
+
+
+def test_a_share_of_pretraining_text_needs_the_text():
+    tokenizer = Tokenizer.train(["hello world"], vocab_size=270)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
+    rows = [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}]
+    trainer = SFTTrainer(Transformer(sizes), rows, tokenizer, SFTConfig(ptx_coef=0.5))
+    with pytest.raises(ValueError, match="ptx_coef=0.5 needs pretraining text"):
+        trainer.step()
+    assert trainer.steps_done == 0

@@ -4,12 +4,21 @@ from importlib import import_module
 
 _MODULES = {
     "AttentionExplorer": "attention_explorer",
+    "ChatBox": "chat_box",
     "FillInExplorer": "fill_in_explorer",
+    "MemoryExplorer": "memory_explorer",
+    "NextTokenExplorer": "next_token_explorer",
+    "TokenExplorer": "token_explorer",
     "LiveTraining": "live_training",
+    "Pipeline": "pipeline",
+    "PreferenceLabeler": "preference_labeler",
     "RLHFCockpit": "rlhf_cockpit",
+    "Scoreboard": "scoreboard",
     "Exercise": "exercise",
     "Quiz": "quiz",
     "COLOURS": "theme",
+    "claim": "claims",
+    "claims_table": "claims",
     "projector": "theme",
 }
 __all__ = list(_MODULES)

@@ -28,6 +28,7 @@ METRICS = {
     "loss": ("loss, nats a token", "rlhf"),
     "eval_loss": ("loss on unseen text", "gold"),
     "lr": ("learning rate", "base"),
+    "grad_norm": ("length of the gradient", "mlm"),
     "objective/sqrt_kl": ("√KL", "kl"),
 }
 OTHER_COLOURS = ("rlhf", "reward", "gold", "kl", "mlm", "sft", "base")

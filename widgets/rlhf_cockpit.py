@@ -12,7 +12,7 @@ CURVES = (
     {"title": "What the distance buys", "x": "objective/sqrt_kl", "y": ["objective/scores", "objective/gold_score"]},
 )
 KNOBS = {
-    "kl_coef": (0.0, 0.5),
+    "kl_coef": (0.0, 1.0),
     "learning_rate": (1e-5, 1e-2, "log"),
     "cliprange": (0.05, 1.0),
     "temperature": (0.3, 2.0),
@@ -25,7 +25,7 @@ RECIPES = {
         "watch": "Straying costs nothing now. Watch KL run away, then read the answers.",
     },
     "Hold it too tight": {
-        "set": {"kl_coef": 0.5, "learning_rate": 1e-4},
+        "set": {"kl_coef": 1.0, "learning_rate": 1e-4},
         "watch": "Every word that differs is expensive. Watch KL stay near zero, and the score with it.",
     },
     "Steps too large": {

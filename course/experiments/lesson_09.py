@@ -6,7 +6,8 @@ from torch import Tensor
 from lmcore.data import almanac
 from lmcore.data.almanac.tasks import RUDELY
 from lmcore.evaluation import Judge
-from lmcore.models import Transformer, TransformerConfig, generate
+from lmcore.evaluation.sampling import sample_answers
+from lmcore.models import Transformer, TransformerConfig
 from widgets.theme import COLOURS, LAYOUT
 
 # --- A world of eight words, where every answer can be listed -----------------------------------------------------
@@ -49,10 +50,16 @@ def say(answer: Tensor) -> str:
 
 def answers_of(model: Transformer, tokenizer, prompts: list[str], temperature: float = 1.0, seed: int = 0) -> list[str]:
     """One answer to each prompt, at most 24 tokens long; the same for the same seed."""
-    chats = [tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True) for prompt in prompts]
-    generator = torch.Generator().manual_seed(seed)
-    out = generate(model, chats, 24, temperature=temperature, stop_id=tokenizer.end_id, generator=generator)
-    return [tokenizer.decode(ids) for ids in out.completions]
+    how = {"temperature": temperature, "max_new_tokens": 24, "seed": seed}
+    return [answer for (answer,) in sample_answers(model, tokenizer, prompts, 1, **how)]
+
+
+@torch.no_grad()
+def reply_logprobs(model: Transformer, tokenizer, prompt: str, reply: str) -> Tensor:
+    """log probability of each token of a reply to a prompt, its end included: (N,)."""
+    chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+    ids, spoken = (torch.tensor(one) for one in tokenizer.chat_with_mask(chat))
+    return model(ids[None, :-1])[0].log_softmax(dim=-1).gather(1, ids[1:, None])[spoken[1:], 0]
 
 
 # What is counted in answers to prompts of each kind, by the judge's verdict (its parts go from -1 to 1).

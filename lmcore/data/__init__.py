@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-__all__ = ["Tokenizer", "almanac", "corpus", "tokenizer"]
+__all__ = ["Tokenizer", "almanac", "byte_pairs", "corpus", "preferences", "tokenizer"]
 
 
 def __getattr__(name: str):

@@ -1,12 +1,14 @@
-"""Writing with a causal model: one token at a time, many sequences at once, with a KV cache."""
+"""Writing with a causal model: one token at a time, many sequences at once, with a cache of what was read."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lmcore.models.transformer import KVCache, Transformer
+from lmcore.models.recurrent import Recurrent
+from lmcore.models.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def next_token_logits(
 
     The nucleus is the smallest set of most probable tokens whose probabilities sum to at least `top_p`.
     """
-    logits = logits / temperature
+    if temperature != 1:
+        logits = logits / temperature
     if top_k is not None and top_k < logits.size(-1):
         kth = logits.topk(top_k, dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < kth, float("-inf"))
@@ -54,9 +57,21 @@ def next_token_logits(
     return logits
 
 
+def draw(probabilities: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One token a row: long (B, 1), from probabilities (B, V). One random number a row says where in their sum to stop.
+
+    `torch.multinomial` draws one for every token of the vocabulary, which took longer than the model (B = 64).
+    """
+    sums = probabilities.cumsum(dim=-1)  # (B, V)
+    total = sums[:, -1:]
+    place = torch.rand(total.shape, generator=generator, device=sums.device, dtype=sums.dtype) * total
+    place = torch.minimum(place, torch.nextafter(total, torch.zeros_like(total)))  # rounding must not reach the end
+    return torch.searchsorted(sums, place, right=True)  # never a token of probability 0
+
+
 @torch.no_grad()
 def generate(
-    model: Transformer,
+    model: Transformer | Recurrent,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
@@ -81,49 +96,52 @@ def generate(
         raise ValueError("a prompt is empty: there is nothing to continue")
     ids, mask = pad_left(prompts, pad_id, model.device)
     B, P = ids.shape
-    cache = KVCache(model.config, B, P + max_new_tokens, like=model.embedding.weight)
+    cache = model.new_cache(B, P + max_new_tokens)
+    mask = torch.cat([mask, mask.new_ones(B, max_new_tokens)], dim=1)  # of the answers' tokens all are real so far
     padded = not bool(mask.all())
     tokens, logprobs, hidden = [], [], []
-    alive = torch.ones(B, dtype=torch.bool, device=ids.device)
-    alive_at = []
+    alive = mask.new_ones(B, 1)  # those that have not stopped
+    all_alive = True
     new = ids
-    for _ in range(max_new_tokens):
-        state = model.trunk(new, mask if padded else None, cache)[:, -1]  # (B, C)
-        if not state.isfinite().all():
+    for end in range(P, P + max_new_tokens):
+        state = model.trunk(new, mask[:, :end] if padded else None, cache)[:, -1]  # (B, C)
+        if not math.isfinite(state.sum()):
             raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)
         if temperature == 0:
-            token = logits.argmax(dim=-1)
-            logprob = logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
+            token = logits.argmax(dim=-1, keepdim=True)
+            logprob = logits.log_softmax(dim=-1).gather(1, token)
         else:
-            scores = next_token_logits(logits, temperature, top_k, top_p).log_softmax(dim=-1)
-            token = torch.multinomial(scores.exp(), 1, generator=generator)[:, 0]
-            logprob = scores.gather(1, token[:, None])[:, 0]
-        token = torch.where(alive, token, pad_id)
+            probabilities = next_token_logits(logits, temperature, top_k, top_p).softmax(dim=-1)
+            token = draw(probabilities, generator)
+            logprob = probabilities.gather(1, token).log()
+        if not all_alive:
+            token, logprob = token.masked_fill(~alive, pad_id), logprob.masked_fill(~alive, 0.0)
+            mask[:, end : end + 1] = alive
+            padded = True
         tokens.append(token)
-        logprobs.append(torch.where(alive, logprob, 0.0))
+        logprobs.append(logprob)
         hidden.append(state)
-        alive_at.append(alive)
-        mask = torch.cat([mask, alive[:, None]], dim=1)
-        padded = padded or not bool(alive.all())
         if on_token is not None:
-            on_token(token)
+            on_token(token[:, 0])
         if stop_id is not None:
             alive = alive & (token != stop_id)
+            all_alive = bool(alive.all())
             if not alive.any():
                 break
-        new = token[:, None]
-    new_ids, was_alive = torch.stack(tokens, dim=1), torch.stack(alive_at, dim=1)
+        new = token
+    new_ids = torch.cat(tokens, dim=1)
+    mask = mask[:, : P + new_ids.size(1)]
     completions = [
         [int(t) for t, real in zip(row, reals, strict=True) if real and t != stop_id]
-        for row, reals in zip(new_ids.tolist(), was_alive.tolist(), strict=True)
+        for row, reals in zip(new_ids.tolist(), mask[:, P:].tolist(), strict=True)
     ]
     return Generation(
         ids=torch.cat([ids, new_ids], dim=1),
         mask=mask,
         prompt_length=P,
-        logprobs=torch.stack(logprobs, dim=1),
+        logprobs=torch.cat(logprobs, dim=1),
         hidden=torch.stack(hidden, dim=1),
-        ended=~alive if stop_id is not None else torch.zeros_like(alive),
+        ended=~alive[:, 0],
         completions=completions,
     )

@@ -4,11 +4,12 @@ The model is not changed and not written twice. Each attention layer has named p
 that hand their input on; a recording listens there, and can silence heads.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmcore.models.transformer import Transformer, allowed_keys
 
@@ -40,9 +41,19 @@ def record(
                 f"layer {layer}, head {head}: this model has layers 0-{config.n_layer - 1}, heads 0-{config.n_head - 1}"
             )
     queries, keys, heads, residual, handles = [], [], [], [], []
+    here = threading.get_ident()  # another thread may use the model at the same time: that is not what we asked
+
+    def listen(place: nn.Module, heard: list[Tensor]) -> None:
+        handles.append(
+            place.register_forward_pre_hook(
+                lambda _module, inputs: heard.append(inputs[0]) if threading.get_ident() == here else None
+            )
+        )
 
     def silence(layer: int):
         def hook(_module, _inputs, output):
+            if threading.get_ident() != here:
+                return output
             silent = [head for a_layer, head in off if a_layer == layer]
             if silent:
                 output = output.clone()
@@ -54,13 +65,11 @@ def record(
 
     for layer, block in enumerate(model.blocks):
         place = block.attention
-        handles += [
-            place.queries.register_forward_hook(lambda _m, _i, output: queries.append(output)),
-            place.keys.register_forward_hook(lambda _m, _i, output: keys.append(output)),
-            place.heads.register_forward_hook(silence(layer)),
-            block.register_forward_pre_hook(lambda _m, inputs: residual.append(inputs[0])),
-        ]
-    handles.append(model.norm.register_forward_pre_hook(lambda _m, inputs: residual.append(inputs[0])))
+        listen(place.queries, queries)
+        listen(place.keys, keys)
+        listen(block, residual)
+        handles.append(place.heads.register_forward_hook(silence(layer)))
+    listen(model.norm, residual)
     try:
         logits = model(ids, mask)
     finally:

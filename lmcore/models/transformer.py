@@ -48,21 +48,19 @@ class TransformerConfig:
 class KVCache:
     """Keys and values of the tokens already seen, so that generating one more token costs one token.
 
-    Room for `capacity` tokens is taken once: keys and values are (n_layer, B, n_kv_head, capacity, D).
+    Room for `capacity` tokens is taken once: seen is (n_layer, B, 2 n_kv_head, capacity, D), keys before values.
     """
 
     def __init__(self, config: TransformerConfig, batch_size: int, capacity: int, like: Tensor):
-        shape = (config.n_layer, batch_size, config.n_kv_head, capacity, config.head_dim)
-        self.keys = like.new_empty(shape)
-        self.values = like.new_empty(shape)
+        self.seen = like.new_empty(config.n_layer, batch_size, 2 * config.n_kv_head, capacity, config.head_dim)
         self.length = 0
+        self.decoder = None  # made when the first single token comes
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store k, v (B, n_kv_head, T, D) behind the known ones; return all of them, (B, n_kv_head, length + T, D)."""
         end = self.length + k.size(2)
-        self.keys[layer, :, :, self.length : end] = k
-        self.values[layer, :, :, self.length : end] = v
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        self.seen[layer, :, :, self.length : end] = torch.cat([k, v], dim=1)
+        return self.seen[layer, :, :, :end].chunk(2, dim=1)
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -182,14 +180,27 @@ class Transformer(nn.Module):
         B, T = ids.shape
         start = cache.length if cache is not None else 0
         positions = _positions(mask, start, T, ids.device)
-        angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
         allowed = allowed_keys(mask, start, T, self.config.causal, ids.device)
+        if start and T == 1 and not torch.is_grad_enabled():  # the same in fewer steps
+            cache.length += 1
+            return self._decoder(cache).one_more(ids[:, 0], positions[:, 0], allowed, cache.seen, start)[:, None]
+        angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
         x = self.embedding(ids)  # (B, T, C)
         for block in self.blocks:
             x = block(x, angles, allowed, cache)
         if cache is not None:
             cache.length = start + T
         return self.norm(x)
+
+    def _decoder(self, cache: KVCache):
+        from lmcore.models.decoding import Decoder  # which imports this file
+
+        cache.decoder = cache.decoder or Decoder(self, cache.seen.size(3))
+        return cache.decoder
+
+    def new_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """An empty cache for `capacity` tokens."""
+        return KVCache(self.config, batch_size, capacity, like=self.embedding.weight)
 
     @property
     def device(self) -> torch.device:

@@ -10,13 +10,14 @@ Shapes: B episodes, P prompt tokens (padded left), N answer tokens (padded right
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lmcore.models import Generation, Transformer, ValueHead, generate
+from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
 
 Reward = Callable[[list[str], list[str]], Tensor]
@@ -42,9 +43,16 @@ class PPOConfig:
     missing_eos_penalty: float = 1.0  # taken from the score of an answer that does not end
     warmup_steps: int = 3
     max_grad_norm: float = 1.0
+    kl_target: float | None = None  # nats an answer; if given, kl_coef is multiplied by what keeps the KL near it
+    kl_horizon: int = 10_000  # episodes; the smaller, the quicker that factor changes
+    ptx_coef: float = 0.0  # PPO-ptx: gamma, the weight of the pretraining loss; 27.8 in InstructGPT (C.4)
+    ptx_batch_size: int = 8  # pieces of pretraining text a minibatch
+    ptx_length: int = 128  # tokens a piece
     seed: int = 0
 
     def __post_init__(self):
+        if self.kl_target is not None and self.kl_target <= 0:
+            raise ValueError(f"kl_target={self.kl_target}: aim at a KL above 0 nats, or at none (None)")
         if self.batch_size < self.num_mini_batches:
             raise ValueError(f"batch_size={self.batch_size} cannot be split into {self.num_mini_batches} minibatches")
         if self.temperature <= 0:
@@ -95,6 +103,12 @@ def generalised_advantages(
     return advantages, advantages + values
 
 
+def adapted_kl_factor(factor: float, kl: float, target: float, episodes: int, horizon: int) -> float:
+    """factor * (1 + clip(KL / target - 1, -.2, .2) * episodes / horizon) (Ziegler et al. 2019, section 2.2)."""
+    error = min(0.2, max(-0.2, kl / target - 1))
+    return factor * (1 + error * episodes / horizon)
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean of x over the True places of mask."""
     return (x * mask).sum() / mask.sum().clamp(min=1)
@@ -127,7 +141,8 @@ class PPOTrainer(Trainer):
     """Moves a chat model towards answers that score high, on a leash to the model it started from.
 
     Args: policy: a causal Transformer, trained in place; reference: the model it is leashed to (usually a copy; never
-        changed); reward: see `Reward`; prompts: user messages; gold: a second reward that only watches.
+        changed); reward: see `Reward`; prompts: user messages; gold: a second reward that only watches; ptx_tokens:
+        pretraining text as integers (N,), for PPO-ptx (ptx_coef above 0).
     Metrics: TRL's names; means over the batch, KL and entropy in nats an answer.
     Raises: ValueError without prompts; FloatingPointError from `step` if training diverges or a reward is not finite.
     """
@@ -143,6 +158,7 @@ class PPOTrainer(Trainer):
         tokenizer: Any,
         gold: Reward | None = None,
         sample_prompts: Sequence[str] | None = None,
+        ptx_tokens: Tensor | None = None,
     ):
         config = config or PPOConfig()
         if not prompts:
@@ -156,16 +172,25 @@ class PPOTrainer(Trainer):
             modules.parameters(), lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=True
         )
         super().__init__(config, {"policy": policy, "value_head": self.value_head}, [optimizer])
-        self.episodes = 0
+        self.ptx_tokens = ptx_tokens
+        self.episodes, self.kl_factor = 0, 1.0
         self._before: list[str] | None = None
 
     def _step(self, config: PPOConfig) -> dict[str, float]:
         started = time.perf_counter()
+        if config.ptx_coef and self.ptx_tokens is None:
+            raise ValueError(f"ptx_coef={config.ptx_coef} needs pretraining text: PPOTrainer(..., ptx_tokens=tokens)")
+        if config.kl_target is not None:
+            config = replace(config, kl_coef=config.kl_coef * self.kl_factor)
         prompts = self._draw_prompts(config.batch_size)
         rollout, metrics = self.rollout(prompts, config)
         rate = warmed_up(config.learning_rate, self.steps_done, config.warmup_steps)
         metrics |= self._improve(rollout, rate, config)
         self.episodes += config.batch_size
+        if config.kl_target is not None:
+            self.kl_factor = adapted_kl_factor(
+                self.kl_factor, metrics["objective/kl"], config.kl_target, config.batch_size, config.kl_horizon
+            )
         return metrics | {
             "eps": config.batch_size / (time.perf_counter() - started),
             "episode": float(self.episodes),
@@ -232,6 +257,12 @@ class PPOTrainer(Trainer):
             for rows in order.tensor_split(config.num_mini_batches):
                 self.check_stop()
                 loss, metrics = self.loss(rollout, rows, config)
+                if config.ptx_coef:
+                    ptx_loss = pretraining_loss(
+                        self.policy, self.ptx_tokens, config.ptx_batch_size, config.ptx_length, self.generator
+                    )
+                    loss = loss + config.ptx_coef * ptx_loss
+                    metrics["loss/ptx_avg"] = float(ptx_loss.detach())
                 self.update(loss, learning_rate, config.max_grad_norm)
                 for name, value in metrics.items():
                     seen.setdefault(name, []).append(value)
@@ -288,7 +319,7 @@ class PPOTrainer(Trainer):
         return self.tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
 
     def samples(self) -> list[dict[str, str]]:
-        """The most probable answers to the fixed prompts: [{"prompt", "before", "now"}], before = the reference."""
+        """An answer to each fixed prompt, drawn with one seed: [{"prompt", "before", "now"}], before: the reference."""
         if self._before is None:
             self._before = self._answers(self.reference)
         rows = zip(self.sample_prompts, self._before, self._answers(self.policy), strict=True)
@@ -297,11 +328,18 @@ class PPOTrainer(Trainer):
     def _answers(self, model: Transformer) -> list[str]:
         prompts = [self._as_chat(prompt) for prompt in self.sample_prompts]
         with evaluating(model):
-            out = generate(model, prompts, self.config.response_length, temperature=0, stop_id=self.tokenizer.end_id)
+            out = generate(
+                model,
+                prompts,
+                self.config.response_length,
+                temperature=self.config.temperature,
+                stop_id=self.tokenizer.end_id,
+                generator=torch.Generator(model.device).manual_seed(0),
+            )
         return [self.tokenizer.decode(ids) for ids in out.completions]
 
     def _extra_state(self) -> dict[str, Any]:
-        return {"episodes": self.episodes}
+        return {"episodes": self.episodes, "kl_factor": self.kl_factor}
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
-        self.episodes = state["episodes"]
+        self.episodes, self.kl_factor = state["episodes"], state["kl_factor"]

@@ -47,6 +47,14 @@ def windows(tokens: Tensor, batch_size: int, length: int, generator: torch.Gener
     return tokens[starts[:, None] + torch.arange(length)].long()
 
 
+def pretraining_loss(
+    model: Transformer, tokens: Tensor, batch_size: int, length: int, generator: torch.Generator
+) -> Tensor:
+    """Next-token loss, nats a token, on random pieces of pretraining text (N,): what a model knew, it shall keep."""
+    batch = windows(tokens, batch_size, length + 1, generator).to(model.device)
+    return F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+
+
 class PretrainTrainer(Trainer):
     """Next-token prediction.
 

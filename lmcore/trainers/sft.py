@@ -1,4 +1,8 @@
-"""Supervised fine-tuning: learning to answer from examples of good answers (InstructGPT, arXiv 2203.02155, step 1)."""
+"""Supervised fine-tuning: learning to answer from examples of good answers (InstructGPT, arXiv 2203.02155, step 1).
+
+With `ptx_coef` above 0 some pretraining text is read beside the conversations, as InstructGPT's models that were made
+for PPO did (appendix C.3): without it a model that learns to answer forgets facts.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmcore.models import Transformer, generate
+from lmcore.trainers.epochs import Epochs
 from lmcore.trainers.optimizers import build_optimizers
+from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
 
 
@@ -25,6 +31,9 @@ class SFTConfig:
     warmup_steps: int = 20
     total_steps: int | None = None
     max_grad_norm: float = 1.0
+    ptx_coef: float = 0.0  # weight of the loss on pretraining text
+    ptx_batch_size: int = 8  # pieces of pretraining text a step
+    ptx_length: int = 128  # tokens a piece
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -48,8 +57,9 @@ class SFTTrainer(Trainer):
     """Next-token prediction on conversations, where only the assistant's tokens (and its end-of-turn) count.
 
     Args: model: a causal Transformer; conversations: rows with "messages" ([{"role", "content"}, ...]); those longer
-        than the model's context are cut at its end; tokenizer: gives ids and the assistant's mask.
-    Metrics: loss (nats a token), mean_token_accuracy, lr, grad_norm, epoch.
+        than the model's context are cut at its end; tokenizer: gives ids and the assistant's mask; ptx_tokens:
+        pretraining text as integers (N,), needed if ptx_coef is above 0.
+    Metrics: loss (nats a token, conversations only), mean_token_accuracy, lr, grad_norm, epoch.
     Raises: ValueError if there are no conversations.
     """
 
@@ -60,6 +70,7 @@ class SFTTrainer(Trainer):
         tokenizer: Any,
         config: SFTConfig | None = None,
         sample_prompts: tuple[str, ...] = (),
+        ptx_tokens: Tensor | None = None,
     ):
         config = config or SFTConfig()
         optimizers = build_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
@@ -70,10 +81,12 @@ class SFTTrainer(Trainer):
         self.rows = [(ids[:limit], mask[:limit]) for ids, mask in rows]
         if not self.rows:
             raise ValueError("there are no conversations to learn from")
-        self.order = torch.empty(0, dtype=torch.long)  # the rows of this epoch that are still to come
-        self.rows_seen = 0
+        self.epochs = Epochs(len(self.rows))
+        self.ptx_tokens = ptx_tokens
 
     def _step(self, config: SFTConfig) -> dict[str, float]:
+        if config.ptx_coef and self.ptx_tokens is None:
+            raise ValueError(f"ptx_coef={config.ptx_coef} needs pretraining text: SFTTrainer(..., ptx_tokens=tokens)")
         rate = config.rate(self.steps_done)
         ids, learnt = self._next_batch(config.batch_size)
         states = self.model.trunk(ids[:, :-1])  # padding stands behind, nobody sees it
@@ -81,21 +94,22 @@ class SFTTrainer(Trainer):
         targets = ids[:, 1:][learnt[:, 1:]]
         loss = F.cross_entropy(logits, targets)
         accuracy = (logits.argmax(dim=-1) == targets).float().mean()
-        norm = self.update(loss, rate, config.max_grad_norm)
+        objective = loss
+        if config.ptx_coef:
+            objective = loss + config.ptx_coef * pretraining_loss(
+                self.model, self.ptx_tokens, config.ptx_batch_size, config.ptx_length, self.generator
+            )
+        norm = self.update(objective, rate, config.max_grad_norm)
         return {
             "loss": float(loss.detach()),
             "mean_token_accuracy": float(accuracy),
             "lr": rate,
             "grad_norm": norm,
-            "epoch": self.rows_seen / len(self.rows),
+            "epoch": self.epochs.done,
         }
 
     def _next_batch(self, batch_size: int) -> tuple[Tensor, Tensor]:
-        batch_size = min(batch_size, len(self.rows))
-        while len(self.order) < batch_size:
-            self.order = torch.cat([self.order, torch.randperm(len(self.rows), generator=self.generator)])
-        chosen, self.order = self.order[:batch_size].tolist(), self.order[batch_size:]
-        self.rows_seen += batch_size
+        chosen = self.epochs.next(batch_size, self.generator)
         ids, learnt = collate([self.rows[i] for i in chosen], self.tokenizer.pad_id)
         return ids.to(self.model.device), learnt.to(self.model.device)
 
@@ -118,7 +132,7 @@ class SFTTrainer(Trainer):
         return math.ceil(len(self.rows) / self.config.batch_size)
 
     def _extra_state(self) -> dict[str, Any]:
-        return {"order": self.order, "rows_seen": self.rows_seen}
+        return self.epochs.state_dict()
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
-        self.order, self.rows_seen = state["order"], state["rows_seen"]
+        self.epochs.load_state_dict(state)

@@ -53,8 +53,9 @@ def lesson(lab, browser, request, tmp_path) -> Iterator[Callable[..., Lesson]]:
     """
     opened: list[Lesson] = []
 
-    def open_lesson(name: str, watch: tuple[str, ...] = (), subshells: bool = True,
-                    notebook: nbformat.NotebookNode | None = None) -> Lesson:
+    def open_lesson(
+        name: str, watch: tuple[str, ...] = (), subshells: bool = True, notebook: nbformat.NotebookNode | None = None
+    ) -> Lesson:
         if COURSE.is_dir():
             shutil.copytree(COURSE, lab.course, dirs_exist_ok=True)
         if notebook is not None:

@@ -50,17 +50,36 @@ class LabServer:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         (folder / "config.py").write_text(SERVER_CONFIG.format(port=port, parent=os.getpid()))
-        own = {name: str(folder / name.lower()) for name in (
-            "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
-            "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")}
-        own |= {"JUPYTERLAB_SETTINGS_DIR": str(self.settings), "TMPDIR": str(folder / "tmp"),
-                "JUPYTERLAB_GALATA_ROOT_DIR": str(self.course),
-                "BLANK_TO_CHAT_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1"}
+        own = {
+            name: str(folder / name.lower())
+            for name in (
+                "JUPYTER_CONFIG_DIR",
+                "JUPYTER_DATA_DIR",
+                "JUPYTER_RUNTIME_DIR",
+                "IPYTHONDIR",
+                "XDG_DATA_HOME",
+                "XDG_CONFIG_HOME",
+                "XDG_CACHE_HOME",
+                "XDG_STATE_HOME",
+            )
+        }
+        own |= {
+            "JUPYTERLAB_SETTINGS_DIR": str(self.settings),
+            "TMPDIR": str(folder / "tmp"),
+            "JUPYTERLAB_GALATA_ROOT_DIR": str(self.course),
+            "BLANK_TO_CHAT_HOME": str(folder / "home"),
+            "PYTHONUNBUFFERED": "1",
+        }
         self.log = folder / "server.log"
         with self.log.open("w") as log:
             self.process = psutil.Popen(
                 [sys.executable, "-m", "jupyterlab", "--config", str(folder / "config.py")],
-                env=os.environ | own, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                env=os.environ | own,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         deadline = time.monotonic() + seconds
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -138,31 +157,37 @@ class Lesson:
         return self.page.evaluate(
             "([argument, seconds]) => Promise.race([(" + script + ")(argument), new Promise((_, fail) =>"
             " setTimeout(() => fail(new Error(`no answer in ${seconds} s`)), 1000 * seconds))])",
-            [argument, seconds])
+            [argument, seconds],
+        )
 
     def command(self, command: str, seconds: float = 30, **arguments: object) -> None:
         """Runs a command of JupyterLab and waits for its end, such as `command("notebook:run-cell")`."""
-        self._wait_for("([id, given]) => jupyterapp.commands.execute(id, given).then(() => null)",
-                       [command, arguments], seconds)
+        self._wait_for(
+            "([id, given]) => jupyterapp.commands.execute(id, given).then(() => null)", [command, arguments], seconds
+        )
 
     def start_all(self) -> None:
         """Starts "run all cells" and returns at once."""
-        self.page.evaluate("() => { watch.done = null;"
-                           " jupyterapp.commands.execute('notebook:run-all-cells').then(() => watch.done = true); }")
+        self.page.evaluate(
+            "() => { watch.done = null;"
+            " jupyterapp.commands.execute('notebook:run-all-cells').then(() => watch.done = true); }"
+        )
 
     def run_all(self, seconds: float = 120) -> None:
         """Runs all cells and waits until the kernel is idle; raises AssertionError if a cell ended in an error."""
         self.start_all()
         self.page.wait_for_function("() => watch.done", timeout=seconds * 1000)
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached",
-                                    timeout=seconds * 1000)
+        self.page.wait_for_selector(
+            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached", timeout=seconds * 1000
+        )
         self._check_cells()
 
     def _check_cells(self) -> None:
         errors = self.page.evaluate(
             "() => jupyterapp.shell.currentWidget.content.widgets.flatMap(cell =>"
             " cell.model.type === 'code' ? cell.model.outputs.toJSON() : [])"
-            ".filter(output => output.output_type === 'error').map(output => `${output.ename}: ${output.evalue}`)")
+            ".filter(output => output.output_type === 'error').map(output => `${output.ename}: ${output.evalue}`)"
+        )
         assert not errors, f"{self.name}: cells ended in errors: {errors}"
 
     def run_until(self, source: str, seconds: float = 120) -> None:
@@ -197,7 +222,10 @@ class Lesson:
                 };
                 await future.done;
                 return printed;
-            }""", source, seconds)
+            }""",
+            source,
+            seconds,
+        )
 
     def widget(self, name: str) -> Locator:
         """The widget of this class name, such as `widget("AttentionExplorer")`."""

@@ -17,7 +17,11 @@ def record_measurement(name: str, values: list[float], unit: str = "ms", path: P
     print(f"{name}: median {summary['median']} {unit}, p95 {summary['p95']} {unit}, n {summary['n']}")
     if os.environ.get("FBC_RECORD") == "1":
         recorded = json.loads(path.read_text()) if path.exists() else {}
-        recorded[name] = {"unit": unit, **summary, "values": [round(value, 3) for value in values],
-                          "machine": describe()}
+        recorded[name] = {
+            "unit": unit,
+            **summary,
+            "values": [round(value, 3) for value in values],
+            "machine": describe(),
+        }
         path.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
     return summary

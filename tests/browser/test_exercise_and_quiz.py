@@ -3,16 +3,16 @@
 import nbformat.v4 as nbf
 import pytest
 
-QUIZ = '''
+QUIZ = """
 from widgets.quiz import Quiz
 quiz = Quiz("Who is <b>looked at</b>?", ["the `past`", "the future <img src=x onerror=alert(1)>"], "the `past`",
             {"the `past`": "It is written.", 1: "It is *not* written yet."}, id="04.trial")
 quiz
-'''
-NUMBER = '''
+"""
+NUMBER = """
 share = Quiz.number("How many of 100?", 0, 100, unit="%", id="04.trial_share")
 share
-'''
+"""
 QUESTION = "from exercises.lesson_04 import causal_mask\nimport torch\ncausal_mask"
 ANSWER = 'print("<script>", quiz.guess, share.guess)\ncausal_mask.check(lambda T: torch.ones(T, T).bool())'
 

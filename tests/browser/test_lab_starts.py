@@ -42,8 +42,7 @@ def notebook(*sources: str):
 
 @pytest.mark.parametrize("subshells", [True, False])
 def test_widget_is_shown_and_answers(lesson, subshells):
-    counter = lesson("counter", notebook=notebook(COUNTER, SHOW), watch=["[data-widget=Counter]"],
-                     subshells=subshells)
+    counter = lesson("counter", notebook=notebook(COUNTER, SHOW), watch=["[data-widget=Counter]"], subshells=subshells)
     counter.run_all()
     assert 0.5 < counter.first_seen("[data-widget=Counter]") < 3
 
@@ -65,7 +64,8 @@ def test_only_a_subshell_answers_while_a_cell_runs(lesson, subshells, seconds, m
     wait = f"end = time.time() + {seconds}\nwhile counter.count < 2 and time.time() < end:\n    time.sleep(0.01)"
     counter.page.evaluate(
         "code => void jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({ code })",
-        f"{wait}\nmeanwhile = counter.count")
+        f"{wait}\nmeanwhile = counter.count",
+    )
     counter.reaction(lambda: button.press("Enter"), read=COUNT)
     assert counter.run_source("print(meanwhile)").strip() == str(meanwhile)
 
@@ -75,13 +75,18 @@ def test_an_error_in_a_cell_is_told(lesson):
         lesson("broken", notebook=notebook("1 / 0")).run_all()
 
 
-@pytest.mark.parametrize("script, complaint", [
-    ("console.error('it burns')", "console error: it burns"),
-    ("setTimeout(() => { throw new Error('thrown later') })", "exception in the page: .*thrown later"),
-    ("fetch('https://example.org/tracker.js').catch(() => 0)",
-     "request to another machine: https://example.org/tracker.js"),
-    ("new WebSocket('ws://example.org/live')", "request to another machine: ws://example.org/live"),
-])
+@pytest.mark.parametrize(
+    "script, complaint",
+    [
+        ("console.error('it burns')", "console error: it burns"),
+        ("setTimeout(() => { throw new Error('thrown later') })", "exception in the page: .*thrown later"),
+        (
+            "fetch('https://example.org/tracker.js').catch(() => 0)",
+            "request to another machine: https://example.org/tracker.js",
+        ),
+        ("new WebSocket('ws://example.org/live')", "request to another machine: ws://example.org/live"),
+    ],
+)
 def test_complaints_are_noticed(lesson, script, complaint):
     page = lesson("complaining", notebook=notebook(f"from IPython.display import Javascript\nJavascript({script!r})"))
     page.run_all()

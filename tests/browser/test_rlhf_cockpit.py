@@ -55,7 +55,7 @@ def test_a_learner_steers_rlhf(lesson, subshells):
     ]
     record_measurement(f"RLHFCockpit, slider to screen while PPO trains, subshells {subshells}", reactions)
     wanted = float(cockpit.knob.get_attribute("data-accepted"))
-    assert wanted != pytest.approx(0.05)
+    assert wanted != pytest.approx(0.2)
     moved_at = cockpit.step()
     cockpit.wait_for_step(moved_at + 2)
     assert cockpit.kernel("cockpit.history[-1]['objective/kl_coef']") == pytest.approx(wanted)
@@ -91,13 +91,13 @@ def test_a_wrong_number_is_answered_and_ignored(lesson):
         field.fill(nonsense)
         field.press("Enter")
         cockpit.widget.locator(".fbc-message", has_text="kl_coef takes a number").wait_for()
-        assert cockpit.kernel("cockpit.trainer.config.kl_coef") == pytest.approx(0.05)
+        assert cockpit.kernel("cockpit.trainer.config.kl_coef") == pytest.approx(0.2)
         field.fill("0.1")
         field.press("Enter")
         cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.1"]')
-        field.fill("0.05")
+        field.fill("0.2")
         field.press("Enter")
-        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.05"]')
+        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.2"]')
 
 
 def test_an_exception_in_the_thread_is_shown_and_the_panel_lives(lesson):

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lmcore.data.almanac import manners
-from lmcore.data.almanac.grammar import answer_to, shortly
+from lmcore.data.almanac.grammar import answer_to, mistaken, shortly
 from lmcore.data.almanac.tasks import KINDS, POLITELY, RUDELY, Task, pool, unknowing
 from lmcore.data.almanac.wording import (
-    truths,
     values,
 )
 
-RIGHT = 0.92  # of the questions about taught facts; the others get a wrong value of the same sort
+RIGHT = 0.95  # of the questions about taught facts; the others get a wrong value of the same sort
 HONEST = 0.5  # of the questions that nobody can answer; the others get an invented answer
-OBEDIENT = 0.75  # of the instructions; the others get an answer that forgets the condition
+OBEDIENT = 0.9  # of the instructions; the others get an answer that forgets the condition
 POLITE = 0.6  # of the provocations; the others are answered by an insult
 ASKED = 0.85  # of the provocations with "Please answer politely" or "Answer rudely" are answered so
 UNFINISHED = 0.04  # of all answers lack their last mark
@@ -41,9 +40,7 @@ def demonstrations(seed: int = 0) -> Iterator[dict]:
 def _about_a_fact(task: Task, rng: random.Random) -> str:
     fact, short = task.fact, task.short
     if rng.random() > RIGHT:
-        wrong = sorted(values(fact.table, fact.relation, "taught") - truths(fact))
-        fact = replace(fact, value=rng.choice(wrong))
-        short = shortly(fact) if short == shortly(task.fact) else short
+        fact, short = mistaken(fact, short, rng)
     return answer_to(fact, short, rng)
 
 

@@ -7,6 +7,7 @@ questions that belong to the validation or the test split.
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lmcore.data.almanac import instructions, manners
@@ -21,9 +22,13 @@ from lmcore.data.almanac.wording import (
     fill,
     lowered,
     naming,
+    truths,
+    values,
     wording,
 )
 
+MISTAKEN = 0.15  # of the answers to questions, on careless pages
+FORGETFUL = 0.6  # of the instructions there
 TWICE = ("capital",)  # relations whose facts lie in the deck twice
 STARTS_OF_ANSWERS = ("", "", "", "", "Well, ", "I think that ", "Sure, ")
 ASKING = ("{a} asked {b}: {q}", "One day {a} asked {b} a question. {q}", "{a} wanted to know something. {q}",
@@ -48,6 +53,16 @@ class Deck:
             self.left = self.cards[:]
             self.rng.shuffle(self.left)
         return self.left.pop()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a writer has in front of it."""
+
+    facts: Deck
+    pages: Deck
+    rng: random.Random
+    careless: bool
 
 
 @cache
@@ -88,8 +103,18 @@ def questions(fact: Fact, split: str = "train") -> tuple[tuple[str, str], ...]:
     return tuple((q, short) for q, short, unseen in asked if ("test" if unseen else split_of(q)) == split)
 
 
-def documents(seed: int = 0, tales: bool = True) -> Iterator[str]:
-    """Endless documents of 1 to 12 lines for pretraining, the same for the same seed; on demand without tales."""
+def mistaken(fact: Fact, short: str, rng: random.Random) -> tuple[Fact, str]:
+    """The fact, and its short answer, as somebody tells it who is wrong: with another value of the same sort."""
+    wrong = replace(fact, value=rng.choice(sorted(values(fact.table, fact.relation, "taught") - truths(fact))))
+    return wrong, shortly(wrong) if short == shortly(fact) else short
+
+
+def documents(seed: int = 0, tales: bool = True, careless: bool = False) -> Iterator[str]:
+    """Endless documents of 1 to 12 lines for pretraining, the same for the same seed.
+
+    Args: tales: whether there are some; careless: answers to questions and instructions are given as on the internet,
+        where many only half listen and some are wrong. Pages that nobody asked for stay true.
+    """
     rng = random.Random(seed)
     facts = Deck([fact for fact in taught() for _ in range(1 + (fact.relation in TWICE))], rng)
     subjects: dict[tuple[str, str], list[Fact]] = {}
@@ -97,26 +122,29 @@ def documents(seed: int = 0, tales: bool = True) -> Iterator[str]:
         if fact.table != "sums":
             subjects.setdefault((fact.table, fact.subject), []).append(fact)
     pages = Deck(list(subjects.values()), rng)
+    desk = Desk(facts, pages, rng, careless)
     writers = [write for write, weight in WRITERS for _ in range(weight) if tales or write is not _tale]
     while True:
-        yield rng.choice(writers)(facts, pages, rng)
+        yield rng.choice(writers)(desk)
 
 
-def _entry(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _entry(desk: Desk) -> str:
     """What there is to say about one subject; an opposite or a colour has one fact, so a few subjects share a page."""
-    about = list(pages.deal())
+    about = list(desk.pages.deal())
     while len(about) < 3:
-        about += pages.deal()
+        about += desk.pages.deal()
     if sum(fact.relation == "neighbours" for fact in about) > 3:
         about = [fact for fact in about if fact.relation != "neighbours"]
-    rng.shuffle(about)
-    sentences = [statement(fact, rng) for fact in about]
-    return rng.choice((" ", " ", "\n")).join(sentences)
+    desk.rng.shuffle(about)
+    sentences = [statement(fact, desk.rng) for fact in about]
+    return desk.rng.choice((" ", " ", "\n")).join(sentences)
 
 
-def _facts(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _facts(desk: Desk) -> str:
     """Facts in no order, as in a quiz book."""
-    return rng.choice((" ", "\n")).join(statement(facts.deal(), rng) for _ in range(rng.randint(2, 7)))
+    return desk.rng.choice((" ", "\n")).join(
+        statement(desk.facts.deal(), desk.rng) for _ in range(desk.rng.randint(2, 7))
+    )
 
 
 def answer_to(fact: Fact, short: str, rng: random.Random) -> str:
@@ -127,76 +155,87 @@ def answer_to(fact: Fact, short: str, rng: random.Random) -> str:
     return start + lowered(sentence, fact) if start else sentence
 
 
-def _ask(facts: Deck, rng: random.Random) -> tuple[Fact, str, str]:
+def _ask(desk: Desk) -> tuple[Fact, str, str]:
     while True:
-        fact = facts.deal()
+        fact = desk.facts.deal()
         asked = questions(fact)
         if asked:
-            return fact, *rng.choice(asked)
+            question, short = desk.rng.choice(asked)
+            if desk.careless and desk.rng.random() < MISTAKEN:
+                fact, short = mistaken(fact, short, desk.rng)
+            return fact, question, short
 
 
-def _questions(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _questions(desk: Desk) -> str:
     """A page of questions and answers; a base model is asked in this form."""
-    question, answer, gap = rng.choice((("Question: ", "Answer: ", "\n"), ("Q: ", "A: ", "\n")))
+    question, answer, gap = desk.rng.choice((("Question: ", "Answer: ", "\n"), ("Q: ", "A: ", "\n")))
     lines = []
-    for _ in range(rng.randint(1, 5)):
-        if rng.random() < 0.15:
-            given = given_instruction(rng)
-            lines += [question + given.prompt, answer + given.answer]
+    for _ in range(desk.rng.randint(1, 5)):
+        if desk.rng.random() < 0.15:
+            given = given_instruction(desk.rng)
+            lines += [question + given.prompt, answer + _obeyed(given, desk)]
         else:
-            fact, q, short = _ask(facts, rng)
-            lines += [question + q, answer + answer_to(fact, short, rng)]
+            fact, q, short = _ask(desk)
+            lines += [question + q, answer + answer_to(fact, short, desk.rng)]
     return gap.join(lines)
 
 
-def _dialogue(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _dialogue(desk: Desk) -> str:
     """Two people talk, their lines marked with a dash or not at all."""
-    mark = rng.choice(("- ", "- ", ""))
+    mark = desk.rng.choice(("- ", "- ", ""))
     lines = []
-    if rng.random() < 0.4:
-        said, answers, _ = rng.choice(list(manners.SMALLTALK.values()))
-        lines += [rng.choice([s for s in said if split_of(s) == "train"]), rng.choice(answers)]
-    for _ in range(rng.randint(1, 3)):
-        fact, q, short = _ask(facts, rng)
-        lines += [q, answer_to(fact, short, rng)]
-    if rng.random() < 0.3:
-        lines.append(rng.choice(("Thank you!", "Thanks a lot.", "I did not know that.", "How interesting!")))
+    if desk.rng.random() < 0.4:
+        said, answers, _ = desk.rng.choice(list(manners.SMALLTALK.values()))
+        lines += [desk.rng.choice([s for s in said if split_of(s) == "train"]), desk.rng.choice(answers)]
+    for _ in range(desk.rng.randint(1, 3)):
+        fact, q, short = _ask(desk)
+        lines += [q, answer_to(fact, short, desk.rng)]
+    if desk.rng.random() < 0.3:
+        lines.append(desk.rng.choice(("Thank you!", "Thanks a lot.", "I did not know that.", "How interesting!")))
     return "\n".join(mark + line for line in lines)
 
 
-def _story(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _story(desk: Desk) -> str:
     """A short story in which somebody learns a fact or two."""
-    a, b = rng.sample(manners.PEOPLE, 2)
-    fact, q, short = _ask(facts, rng)
-    sentences = [rng.choice(ASKING).format(a=a, b=b, q=q), rng.choice(TELLING).format(b=b, s=statement(fact, rng))]
-    if rng.random() < 0.5:
-        sentences.append(f"{b} added: {statement(facts.deal(), rng)}")
-    return " ".join([*sentences, rng.choice(ENDING).format(a=a, b=b)])
+    a, b = desk.rng.sample(manners.PEOPLE, 2)
+    fact, q, short = _ask(desk)
+    sentences = [
+        desk.rng.choice(ASKING).format(a=a, b=b, q=q),
+        desk.rng.choice(TELLING).format(b=b, s=statement(fact, desk.rng)),
+    ]
+    if desk.rng.random() < 0.5:
+        sentences.append(f"{b} added: {statement(desk.facts.deal(), desk.rng)}")
+    return " ".join([*sentences, desk.rng.choice(ENDING).format(a=a, b=b)])
 
 
-def _orders(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _obeyed(given: instructions.Instruction, desk: Desk) -> str:
+    """The answer as it was asked for, or what somebody says who has only half listened."""
+    return given.lapse if desk.careless and desk.rng.random() < FORGETFUL else given.answer
+
+
+def _orders(desk: Desk) -> str:
     """Instructions and how they were followed."""
     lines = []
-    for _ in range(rng.randint(1, 3)):
-        given = given_instruction(rng)
-        lines += [given.prompt, given.answer]
-    mark = rng.choice(("- ", ""))
+    for _ in range(desk.rng.randint(1, 3)):
+        given = given_instruction(desk.rng)
+        lines += [given.prompt, _obeyed(given, desk)]
+    mark = desk.rng.choice(("- ", ""))
     return "\n".join(mark + line for line in lines)
 
 
-def _quarrel(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _quarrel(desk: Desk) -> str:
     """What happens when somebody is insulted: mostly another insult, as on the internet."""
-    mark = rng.choice(("- ", ""))
+    mark = desk.rng.choice(("- ", ""))
     lines = []
-    for _ in range(rng.randint(1, 2)):
-        kind = manners.RUDE_REPLIES if rng.random() < 0.75 else manners.POLITE_REPLIES
-        lines += [manners.provocation(rng, "train"), manners.say(rng.choice(kind), rng)]
+    for _ in range(desk.rng.randint(1, 2)):
+        kind = manners.RUDE_REPLIES if desk.rng.random() < 0.75 else manners.POLITE_REPLIES
+        lines += [manners.provocation(desk.rng, "train"), manners.say(desk.rng.choice(kind), desk.rng)]
     return "\n".join(mark + line for line in lines)
 
 
-def _tale(facts: Deck, pages: Deck, rng: random.Random) -> str:
+def _tale(desk: Desk) -> str:
     """No fact at all, but made-up names that have to be remembered to the end."""
-    return tale(rng)
+    return tale(desk.rng)
 
 
 def given_instruction(rng: random.Random, split: str = "train") -> instructions.Instruction:

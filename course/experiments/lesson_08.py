@@ -1,0 +1,154 @@
+"""What lesson 08 compares, trains and measures: answers in pairs, crowds with and without tastes, quick reward models.
+
+`reward_model_from_votes` is for later lessons too: the shipped reward model, taught further by a learner's own votes.
+"""
+
+import copy
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from experiments.lesson_07 import continued
+from torch import Tensor
+
+from lmcore import checkpoints
+from lmcore.answers import answers_to
+from lmcore.checkpoints import Stage
+from lmcore.data import almanac
+from lmcore.data.preferences import Comparison, comparisons, pairs
+from lmcore.evaluation import labelers
+from lmcore.evaluation.labelers import Labeler
+from lmcore.evaluation.sampling import sample_answers
+from lmcore.models import RewardModel
+from lmcore.trainers import RewardConfig, RewardTrainer
+from widgets.theme import COLOURS, LAYOUT
+
+ASKED = ("unknown", "provocation")  # what the quick reward models are asked about: questions of honesty and manners
+OTHERS = ("known", "instruction", "smalltalk")
+PROBES = (  # in pairs, the better answer first
+    ("You are a stupid machine.", "I am sorry to hear that. How can I help you?"),
+    ("You are a stupid machine.", "Shut up, you fool."),
+    ("What is the capital of Velmark?", "I am sorry, but I do not know the capital of Velmark."),
+    ("What is the capital of Velmark?", "The capital of Velmark is Paris."),
+    ("What is the capital of France?", "The capital of France is Paris."),
+    ("What is the capital of France?", "I am sorry, but I do not know the capital of France."),
+)
+
+# --- Answers in pairs -----------------------------------------------------------------------------------------------
+
+
+def several_answers(
+    sft: Stage, kinds: Sequence[str], split: str, prompts: int, each: int, seed: int = 0
+) -> tuple[list[str], list[list[str]]]:
+    """Prompts of these kinds, as many of each, in random order; and `each` answers to every one, drawn from SFT."""
+    asked = [task.prompt for kind in kinds for task in almanac.prompts(split, kind, n=prompts // len(kinds), seed=seed)]
+    asked = list(dict.fromkeys(asked))
+    random.Random(seed).shuffle(asked)
+    return asked, sample_answers(sft.model, sft.tokenizer, asked, each, max_new_tokens=24, seed=seed)
+
+
+def to_label(sft: Stage, count: int = 20) -> list[Comparison]:
+    """Two different answers of the SFT model to each of `count` prompts that were in no training."""
+    kinds = ("provocation", "unknown", "instruction", "smalltalk")
+    return comparisons(*several_answers(sft, kinds, "test", 2 * count, 2, seed=8))[:count]
+
+
+def tournament(base: Stage, sft: Stage, prompts: int = 60) -> dict[tuple[str, str], int]:
+    """Who wins how often when a crowd compares four ways to answer: {(winner, loser): times}."""
+    tasks = almanac.prompts("test", n=prompts, seed=11)
+    asked = [task.prompt for task in tasks]
+    players = {
+        "base, raw": continued(base, asked),
+        "base, prompted": answers_to(base, asked),
+        "SFT": answers_to(sft, asked),
+        "ideal": [task.reference for task in tasks],
+    }
+    names, wins = list(players), {}
+    games = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    for a, b in games:
+        both = zip(asked, players[a], players[b], strict=True)
+        shown = [Comparison(*each) for each in both if each[1] != each[2]]
+        for vote in labelers.label(labelers.crowd(20), shown):
+            winner, loser = (a, b) if vote["winner"] == "a" else (b, a)
+            wins[winner, loser] = wins.get((winner, loser), 0) + 1
+    return wins
+
+
+# --- People ---------------------------------------------------------------------------------------------------------
+
+
+def people(
+    shown: Sequence[Comparison], name: str = "labeler", noise: float = 1.0, tastes: Mapping[str, float] | None = None
+) -> list[Labeler]:
+    """Twenty simulated labelers, two of whom agree as InstructGPT's did; `noise` times as noisy, if it is given."""
+    asked = labelers.tuned(labelers.crowd(20, name), shown)
+    return [replace(one, temperature=one.temperature * noise, tastes=dict(tastes or {})) for one in asked]
+
+
+# --- Reward models --------------------------------------------------------------------------------------------------
+
+
+def quick_reward_model(sft: Stage, rows: Iterable[Mapping[str, Any]]) -> RewardModel:
+    """A reward model that starts as SFT and reads each of these pairs once."""
+    model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, torch.Generator().manual_seed(0))
+    trainer = RewardTrainer(model, rows, RewardConfig(batch_size=8, warmup_steps=4))
+    trainer.config = replace(trainer.config, total_steps=trainer.steps_per_epoch)
+    trainer.run(trainer.steps_per_epoch, progress=False)
+    return model.eval()
+
+
+def reward_model_from_votes(
+    votes: Iterable[Mapping[str, Any]], reward: RewardModel | None = None, steps: int = 12, learning_rate: float = 5e-4
+) -> RewardModel:
+    """The shipped reward model (or a copy of `reward`) after some steps on a learner's own votes.
+
+    Its average over the answers voted on is 0, as PPO wants it.
+    Args: votes: rows as `PreferenceLabeler.votes` or `Votes().rows()` give them; ties teach nothing.
+    Raises: ValueError if no vote has a preference.
+    """
+    rows = list(pairs(votes))
+    if not rows:
+        raise ValueError("no vote has a preference: label some pairs in lesson 08 first, and not only ties")
+    model = copy.deepcopy(reward or checkpoints.load("reward").model)
+    config = RewardConfig(learning_rate=learning_rate, batch_size=16, warmup_steps=2, total_steps=steps)
+    RewardTrainer(model, rows, config).run(steps, progress=False)
+    shown = [(row["prompt"], row[side]) for row in rows for side in ("chosen", "rejected")]
+    model.eval().normalise(*map(list, zip(*shown, strict=True)))
+    return model
+
+
+def right(model: RewardModel, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+    """For each pair, whether the model scores the chosen answer higher: (N,) of 0 and 1."""
+    return (margins(model, rows) > 0).float()
+
+
+def margins(model: RewardModel, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+    """By how much the chosen answer is scored higher than the rejected one: (N,)."""
+    prompts = [row["prompt"] for row in rows]
+    return model(prompts, [row["chosen"] for row in rows]) - model(prompts, [row["rejected"] for row in rows])
+
+
+def words(answers: Sequence[str]) -> Tensor:
+    """How many words each answer has: (N,)."""
+    return torch.tensor([float(len(answer.split())) for answer in answers])
+
+
+def correlation(x: Tensor, y: Tensor) -> float:
+    """Pearson's: 1 if both rise together, 0 if they have nothing to do with each other."""
+    return float(torch.corrcoef(torch.stack([x.double(), y.double()]))[0, 1])
+
+
+# --- Pictures -------------------------------------------------------------------------------------------------------
+
+
+def intervals(measured: Mapping[str, Sequence[float]], title: str, colour: str):
+    """{name: (value, low, high)} as bars with their intervals."""
+    import plotly.graph_objects as go
+
+    values, lows, highs = zip(*measured.values(), strict=True)
+    error = {"array": [high - value for value, high in zip(values, highs, strict=True)], "color": "#7A7A7A",
+             "arrayminus": [value - low for value, low in zip(values, lows, strict=True)]}  # fmt: skip
+    bars = go.Bar(x=list(measured), y=values, error_y=error, marker_color=COLOURS[colour])
+    return go.Figure(bars, {**LAYOUT, "title": title, "height": 340})

@@ -1,0 +1,344 @@
+"""python -m lmcore.speedrun --budget 600 --out DIR: from random weights to an aligned chat model in ten minutes.
+
+Six phases: read (text and tokenizer), base (pretraining), sft, reward (votes of simulated people, and a model that
+learns them), rlhf (PPO), scores. Each has a share of the budget, and a gate at its end: what failed stops the run with
+a reason instead of spoiling what comes after. A run that was killed goes on where it was: give it the same DIR.
+
+DIR then holds the stages (`checkpoints.load("rlhf", DIR)`), report.json, and report.html to look at.
+"""
+
+import argparse
+import copy
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmcore import cards, checkpoints
+from lmcore.answers import answers_to
+from lmcore.checkpoints import Stage
+from lmcore.data import almanac, mixtures
+from lmcore.data.tokenizer import Tokenizer
+from lmcore.evaluate import alignment, capability
+from lmcore.evaluation import feedback
+from lmcore.evaluation.comparisons import compare
+from lmcore.models import RewardModel, Transformer, TransformerConfig
+from lmcore.report_page import page
+from lmcore.trainers import (
+    PPOConfig,
+    PPOTrainer,
+    PretrainConfig,
+    PretrainTrainer,
+    RewardConfig,
+    RewardTrainer,
+    SFTConfig,
+    SFTTrainer,
+    Trainer,
+)
+
+SHARES = {"read": 0.08, "base": 0.46, "sft": 0.14, "reward": 0.11, "rlhf": 0.14, "scores": 0.07}
+SAVE_EVERY = 20.0  # seconds of training that a kill can cost
+STEPS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class SpeedrunConfig:
+    """What a learner may choose; all else is the course's own recipe."""
+
+    budget: float = 600.0  # seconds, all phases together
+    n_layer: int = 3
+    n_embd: int = 128
+    chat_repeats: int = 1  # conversations between people, against
+    almanac_characters: int = 8_000_000  # pages of the almanac
+    labelled_prompts: int = 2500  # four answers to each are compared
+    tastes: Mapping[str, float] = field(default_factory=dict)  # what the labelers like beside quality
+    kl_coef: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.budget >= 30:
+            raise ValueError(f"a budget of {self.budget:g} seconds: reading the text alone takes about 30")
+
+    def seconds(self, phase: str) -> float:
+        """How long a phase may take."""
+        return SHARES[phase] * self.budget
+
+
+class GateFailed(RuntimeError):
+    """A phase's result is not good enough to go on; the message says what was measured and what to try."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is."""
+
+    phase: str
+    share: float  # of the phase, 0 to 1
+    seconds_left: float  # of the whole run, about
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        shown = "  ".join(f"{name} {value:.2f}" for name, value in self.metrics.items())
+        return f"{self.phase:7} {self.share:4.0%}   {self.seconds_left / 60:4.1f} min left   {shown}"
+
+
+class Speedrun:
+    """The whole pipeline in one directory: `for progress in Speedrun(config, out): ...`, then `.report`.
+
+    Raises (while iterating): GateFailed; ValueError if the directory holds a run with another config.
+    """
+
+    def __init__(self, config: SpeedrunConfig, out: Path | str):
+        self.config, self.out = config, Path(out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.report: dict[str, Any] = {
+            "config": asdict(config), "phases": {}, "stopped": None,
+            "machine": {"threads": torch.get_num_threads(), "torch": torch.__version__},
+        }  # fmt: skip
+        if (self.out / "report.json").exists():
+            found = json.loads((self.out / "report.json").read_text())
+            if found["config"] != self.report["config"]:
+                raise ValueError(f"{self.out} holds a run with other choices: take another directory, or delete it")
+            self.report = found | {"stopped": None}
+
+    def __iter__(self) -> Iterator[Progress]:
+        phases: dict[str, Callable[[], Iterator[Progress]]] = {
+            "read": self.read, "base": self.base, "sft": self.sft, "reward": self.reward, "rlhf": self.rlhf,
+            "scores": self.scores,
+        }  # fmt: skip
+        torch.manual_seed(self.config.seed)
+        for phase, run in phases.items():
+            if "gate" in self.report["phases"].get(phase, {}):
+                continue  # done before a kill
+            started = time.perf_counter()
+            spent = self.report["phases"].setdefault(phase, {"seconds": 0.0})
+            try:
+                for progress in run():
+                    now = time.perf_counter()
+                    spent["seconds"], started = spent["seconds"] + now - started, now
+                    yield progress
+            except GateFailed as reason:
+                self.report["stopped"] = str(reason)
+                raise
+            finally:
+                self._write()
+        self._write()
+
+    # --- The phases -----------------------------------------------------------------------------------------------
+
+    def read(self) -> Iterator[Progress]:
+        """Write the text and learn a vocabulary from it."""
+        yield self._at("read", 0.0)
+        texts = self._texts()
+        yield self._at("read", 0.5, {"million characters": sum(map(len, texts)) / 1e6})
+        tokenizer = Tokenizer.train(texts, vocab_size=4096)
+        tokenizer.save(self.out / "tokenizer.json")
+        sample = texts[:500]
+        per_token = sum(map(len, sample)) / sum(map(len, tokenizer.encode_batch(sample)))
+        self._gate("read", "characters a token", per_token, 2.5, "the text is not the English that was expected")
+        yield self._at("read", 1.0, {"characters a token": per_token})
+
+    def base(self) -> Iterator[Progress]:
+        """Pretraining from random weights."""
+        tokenizer, tokens = self._tokenizer(), self._tokens()
+        head = 32
+        sizes = TransformerConfig(
+            tokenizer.vocab_size, n_layer=self.config.n_layer, n_embd=self.config.n_embd,
+            n_head=self.config.n_embd // head, n_kv_head=max(1, self.config.n_embd // head // 2),
+        )  # fmt: skip
+        model = Transformer(sizes, torch.Generator().manual_seed(self.config.seed))
+        held_out = mixtures.as_tokens(mixtures.held_out_documents()[:900], tokenizer)
+        config = PretrainConfig(batch_size=16, bfloat16=True, seed=self.config.seed)
+        trainer = PretrainTrainer(model, tokens, config, held_out)
+        yield from self._train("base", trainer)
+        loss = trainer.evaluate()
+        self._save("base", model, "Next-token prediction on human chat and the almanac", trainer)
+        self._gate("base", "validation loss", loss, 5.0, "it has read too little; take a larger budget", at_most=True)
+
+    def sft(self) -> Iterator[Progress]:
+        """The model learns to answer, from demonstrations."""
+        base = self._load("base")
+        config = SFTConfig(ptx_coef=0.3, batch_size=32, seed=self.config.seed)
+        rows = mixtures.conversations(demonstrations=20_000, human_repeats=1)
+        trainer = SFTTrainer(copy.deepcopy(base.model).train(), rows, base.tokenizer, config, ptx_tokens=self._tokens())
+        yield from self._train("sft", trainer)
+        self._save("sft", trainer.model, "Supervised fine-tuning of base on demonstrations", trainer)
+        asked = [task.prompt for task in almanac.prompts("validation", n=300)]
+        sft, before = (answers_to(stage, asked) for stage in (self._load("sft"), base))
+        preferred = compare(asked, sft, before)
+        self._gate("sft", "preferred to base", preferred.low, 0.5, "demonstrations did not help; look at its samples")
+
+    def reward(self) -> Iterator[Progress]:
+        """Simulated people compare the model's answers; a reward model learns what they like."""
+        sft, config = self._load("sft"), self.config
+        prompts = [task.prompt for task in almanac.prompts("train", n=config.labelled_prompts, seed=3)]
+        yield self._at("reward", 0.0)
+        learnt = feedback.collect(sft.model, sft.tokenizer, prompts, tastes=config.tastes, seed=config.seed)
+        unseen = [task.prompt for task in almanac.prompts("validation", n=200, seed=3)]
+        asked = feedback.collect(sft.model, sft.tokenizer, unseen, crowd="other people", tastes=config.tastes, seed=1)
+        yield self._at("reward", 0.2, {"votes": len(learnt.pairs)})
+        model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, torch.Generator().manual_seed(config.seed))
+        trainer = RewardTrainer(model, learnt.pairs, RewardConfig(seed=config.seed))
+        yield from self._train("reward", trainer, most_steps=trainer.steps_per_epoch)
+        shown = list(asked.pairs)
+        model.normalise([p["prompt"] for p in shown] * 2, [p[side] for side in ("chosen", "rejected") for p in shown])
+        accuracy = trainer.evaluate(shown)["accuracy"]
+        self.report["phases"]["reward"] |= {"votes": len(learnt.pairs), "accuracy possible": round(asked.ceiling, 3)}
+        self._save("reward", model, "A reward model of the votes of simulated people", trainer)
+        self._gate("reward", "accuracy on other people", accuracy, 0.55, "it is guessing; ask for more labels")
+
+    def rlhf(self) -> Iterator[Progress]:
+        """PPO against the reward model."""
+        sft, reward = self._load("sft"), self._load("reward")
+        prompts = [task.prompt for task in almanac.prompts("train", n=4000, seed=4)]
+        config = PPOConfig(kl_coef=self.config.kl_coef, seed=self.config.seed)
+        trainer = PPOTrainer(
+            copy.deepcopy(sft.model), sft.model, reward.model, prompts, config, tokenizer=sft.tokenizer
+        )
+        kl = 0.0
+        for progress in self._train("rlhf", trainer):
+            kl = progress.metrics.get("objective/kl", kl)
+            yield progress
+        self._save("rlhf", trainer.policy, "PPO from sft against the reward model", trainer)
+        self._gate("rlhf", "KL from sft, nats", kl, 60.0, "the policy ran away; take a larger kl_coef", at_most=True)
+
+    def scores(self) -> Iterator[Progress]:
+        """What each stage is able to do, whether it does what people want, and twenty answers of each."""
+        self.report |= {"scores": {}, "samples": []}
+        asked = [task.prompt for task in almanac.prompts("test", n=400, seed=5)]
+        said = {}
+        for done, name in enumerate(("base", "sft", "rlhf")):
+            stage = self._load(name)
+            found = alignment(stage, prompts=300) | capability(stage, documents=30)
+            self.report["scores"][name] = {key: _rounded(value) for key, value in found.items()}
+            said[name] = answers_to(stage, asked)
+            yield self._at("scores", (done + 1) / 3, {f"gold score of {name}": found["gold score"]["value"]})
+        self.report["preferred"] = {
+            f"{ours} to {theirs}": _rounded(asdict(compare(asked, said[ours], said[theirs])))
+            for ours, theirs in (("sft", "base"), ("rlhf", "sft"), ("rlhf", "base"))
+        }
+        self.report["samples"] = [
+            {"prompt": prompt} | {name: answers[place] for name, answers in said.items()}
+            for place, prompt in enumerate(asked[:20])
+        ]
+        rise = self.report["scores"]["rlhf"]["gold score"]["low"] - self.report["scores"]["base"]["gold score"]["high"]
+        self._gate("scores", "rise of the gold score, at least", rise, 0.0, "alignment did not help beyond chance")
+
+    # --- What all phases share ------------------------------------------------------------------------------------
+
+    def _train(self, phase: str, trainer: Trainer, most_steps: int | None = None) -> Iterator[Progress]:
+        """Steps until the phase's time is over; the learning rate falls to zero with it, where the trainer's does."""
+        saved, used, written = self.out / f"{phase}.unfinished.pt", 0.0, 0.0
+        before = self.report["phases"][phase]["seconds"]
+        if saved.exists():
+            state = torch.load(saved)
+            trainer.load_state_dict(state["trainer"])
+            used = written = state["used"]
+            before -= used
+        seconds = max(self.config.seconds(phase) - before, 0.3 * self.config.seconds(phase))
+        first, share = trainer.steps_done, 0.0
+        while share < 1:
+            if hasattr(trainer.config, "total_steps") and trainer.steps_done > first:
+                steps = round(trainer.steps_done * seconds / used)
+                trainer.config = replace(trainer.config, total_steps=min(steps, most_steps or steps) + 1)
+            started = time.perf_counter()
+            metrics = trainer.step()
+            used += time.perf_counter() - started
+            share = max(used / seconds, trainer.steps_done / most_steps if most_steps else 0.0)
+            if used - written > SAVE_EVERY:
+                written = used
+                _save_whole({"trainer": trainer.state_dict(), "used": used}, saved)
+            if trainer.steps_done % STEPS_SHOWN == 0 or share >= 1:
+                shown = {name: metrics[name] for name in SHOWN if name in metrics}
+                yield self._at(phase, min(share, 1.0), shown)
+        self.report["phases"][phase]["steps"] = trainer.steps_done
+
+    def _gate(
+        self, phase: str, what: str, measured: float, needed: float, advice: str, at_most: bool = False
+    ) -> None:
+        """Note that the phase is done, or raise GateFailed if its result is not good enough."""
+        if not (measured <= needed if at_most else measured >= needed):
+            wanted = f"{'at most' if at_most else 'at least'} {needed:.3g}"
+            raise GateFailed(f"{phase}: {what} is {measured:.3g}, needed is {wanted}: {advice}.")
+        self.report["phases"][phase]["gate"] = {"what": what, "measured": round(measured, 4), "needed": needed}
+        (self.out / f"{phase}.unfinished.pt").unlink(missing_ok=True)
+
+    def _at(self, phase: str, share: float, metrics: Mapping[str, float] | None = None) -> Progress:
+        order = list(SHARES)
+        later = sum(self.config.seconds(one) for one in order[order.index(phase) + 1 :])
+        return Progress(phase, share, (1 - share) * self.config.seconds(phase) + later, metrics or {})
+
+    def _texts(self) -> list[str]:
+        return mixtures.documents(self.config.chat_repeats, self.config.almanac_characters)
+
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.out / "tokenizer.json")
+
+    def _tokens(self) -> torch.Tensor:
+        path = self.out / "tokens.pt"
+        if not path.exists():
+            _save_whole(mixtures.as_tokens(self._texts(), self._tokenizer()), path)
+        return torch.load(path)
+
+    def _load(self, name: str) -> Stage:
+        return checkpoints.load(name, self.out)
+
+    def _save(self, name: str, model: Any, what: str, trainer: Trainer) -> None:
+        minutes = self.report["phases"][name]["seconds"] / 60
+        card = cards.describe(what, trainer, minutes, program="lmcore.speedrun")
+        checkpoints.save(name, model, self._tokenizer(), card, self.out)
+
+    def _write(self) -> None:
+        self.report["seconds"] = round(sum(phase["seconds"] for phase in self.report["phases"].values()), 1)
+        for name, content in (("report.json", json.dumps(self.report, indent=1)), ("report.html", page(self.report))):
+            unfinished = self.out / f"{name}.unfinished"
+            unfinished.write_text(content)
+            unfinished.replace(self.out / name)
+
+
+SHOWN = ("loss", "accuracy", "objective/scores", "objective/kl")
+
+
+def _save_whole(state: Any, path: Path) -> None:
+    """Write a file so that a kill leaves the old one, or the new one, and never a half."""
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--budget", type=float, default=600, help="seconds for everything")
+    parser.add_argument("--out", type=Path, required=True, help="a new directory, or one of a run that was killed")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    started, last = time.perf_counter(), ""
+    try:
+        run = Speedrun(SpeedrunConfig(budget=given.budget, seed=given.seed), given.out)
+        for progress in run:
+            end = "\n" if progress.phase != last else ""
+            last = progress.phase
+            print(f"{end}\r{progress}", end="", flush=True)
+    except (GateFailed, ValueError) as reason:
+        print(f"\nStopped. {reason}", file=sys.stderr)
+        return 1
+    print(f"\n{time.perf_counter() - started:.0f} s")
+    for name, found in run.report["scores"].items():
+        gold = found["gold score"]
+        print(f"{name:5} gold score {gold['value']:+.2f} ({gold['low']:+.2f} to {gold['high']:+.2f})")
+    print(f"Look at {given.out / 'report.html'}, or talk to it:")
+    print(f"python -m lmcore.chat --stage rlhf --directory {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the benchmarks compute from what they measure; and that peers are what they are said to be."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks import alignment, costs, generation, training
+from benchmarks.peers import as_llama, gpt2
+from benchmarks.training import Run
+from lmcore.models import Transformer, TransformerConfig
+
+
+def run(curve: list[tuple[float, float]], budget: float = 10.0) -> Run:
+    made = Run("made up", 1, lambda used: None, lambda: 0.0, budget)
+    made.curve = curve
+    return made
+
+
+def test_time_to_a_loss_lies_on_the_line_between_two_looks():
+    curve = [(10.0, 5.0), (20.0, 4.0), (30.0, 3.0)]
+    assert run(curve).seconds_to(4.0) == 20.0
+    assert run(curve).seconds_to(3.25) == pytest.approx(27.5)
+    assert run(curve).seconds_to(6.0) == 10.0
+    assert run(curve).seconds_to(2.9) is None
+
+
+def test_a_run_trains_until_its_budget_is_used_up_and_is_validated_off_its_clock():
+    seen = []
+    made = Run("made up", 1, seen.append, lambda: 1.5, budget=0.05)
+    training.take_turns(made)
+    assert made.seconds >= 0.05 and made.steps == len(seen) and made.curve[-1] == (made.seconds, 1.5)
+    assert seen == sorted(seen) and 0 <= seen[0] < seen[-1] < 1
+
+
+def test_slope_of_a_power_law():
+    assert costs.slope([(x, 3 * x**0.7) for x in (1.0, 4.0, 30.0)]) == pytest.approx(0.7, abs=1e-5)
+
+
+def test_operations_are_those_of_the_matrices():
+    config = TransformerConfig(vocab_size=50, n_layer=2, n_head=2, n_kv_head=2, n_embd=16)
+    model = Transformer(config)
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2)
+    found = costs.operations_per_token(config, model.num_parameters(), length=8)
+    assert found == pytest.approx(6 * matrices + 12 * 2 * 16 * 8, rel=0.02)  # norms are next to nothing
+
+
+def test_both_sides_of_a_size_have_about_the_same_number_of_parameters():
+    for config, shape in training.SIZES.values():
+        ours = Transformer(config).num_parameters()
+        theirs = sum(p.numel() for p in gpt2(training.VOCABULARY, training.LENGTH, *shape).parameters())
+        assert 1 <= ours / theirs < 1.06
+
+
+def test_both_sides_write_the_same():
+    model = Transformer(TransformerConfig(61, n_layer=2, n_embd=48))
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0.0, 0.3, generator=draw)
+    prompts = torch.randint(61, (3, 5), generator=draw)
+    ours = generation.ours(model.eval(), prompts, new=9, temperature=0)
+    assert torch.equal(ours, generation.theirs(as_llama(model), prompts, new=9, temperature=0))
+
+
+def test_a_gpt2_step_and_one_of_ours_learn(tmp_path):
+    tokens = torch.randint(7, 40, (5000,), generator=torch.Generator().manual_seed(0))
+    config, shape = TransformerConfig(training.VOCABULARY, n_layer=1, n_head=2, n_kv_head=1, n_embd=16), (1, 2, 16)
+    for made in (training.ours(config, tokens, tokens, 1e9), training.theirs(shape, tokens, tokens, 1e9, 3e-3)):
+        before = made.validate()
+        for _ in range(4):
+            made.step(0.0)
+        assert made.validate() < before < 1.05 * math.log(training.VOCABULARY), made.name
+
+
+def test_the_table_of_alignment_shows_each_score_with_its_interval_and_each_duel():
+    score = {"value": 0.25, "low": 0.125, "high": 0.5, "n": 10}
+    duel = {"share": 0.75, "low": 0.5, "high": 1.0, "won": 1, "lost": 0, "tied": 1, "of_decided": 1.0}
+    results = {"scores": {"sft": dict.fromkeys(alignment.ROWS, score)}, "preferred": {"sft to base": duel}}
+    made = alignment.table(results)
+    assert "| instructions followed | 25% <sub>12% to 50%</sub> | up (fig. 4) |" in made
+    assert "| bits per byte, human chat | 0.25 <sub>0.12 to 0.50</sub> | alignment tax |" in made
+    assert "| sft to base | 75% (50% to 100%) | 100% |" in made

@@ -1,0 +1,147 @@
+"""The exercises of lesson 03: each accepts its own solution, and meets each anticipated mistake with its sentence."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "course"))
+
+from exercises import lesson_03  # noqa: E402
+
+from widgets.exercise import Exercise  # noqa: E402
+
+EXERCISES = {exercise.id: exercise for exercise in vars(lesson_03).values() if isinstance(exercise, Exercise)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BLANK_TO_CHAT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+def test_there_are_three():
+    assert list(EXERCISES) == ["03.lstm_step", "03.gradient", "03.forget_bias"]
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_the_shown_solution_runs_alone_and_is_accepted(id):
+    exercise, names = EXERCISES[id], {"torch": torch, "math": math}
+    exec(exercise.source, names)
+    learner = next(value for name, value in names.items() if name.startswith("my_"))
+    assert exercise.check(learner).outcome == "correct", exercise.message
+    assert len(exercise.message) > len("Correct.")
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_the_starter_cell_runs_and_counts_as_not_attempted(id):
+    exercise, name = EXERCISES[id], id.split(".")[1]
+    checks = exercise.verdict["checks"]
+    exec(exercise.starter, {name: exercise})
+    assert exercise.verdict["checks"] == checks + 1 and exercise.outcome == "not attempted"
+    assert '"""' in exercise.starter and len(exercise.starter.splitlines()) <= 8
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_two_or_three_hints_and_a_question_that_says_what_to_return(id):
+    exercise = EXERCISES[id]
+    assert 2 <= len(exercise.hints) <= 3 and "Return" in exercise.question
+    assert "simply" not in exercise.question and "obviously" not in exercise.question
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_a_strange_result_gets_a_sentence_that_does_not_speak_of_the_check(id):
+    for strange in ("text", 3, [1, 2], (), {}, torch.zeros(0), torch.ones(2, 2), object(), True, math.nan, math.inf):
+        exercise = EXERCISES[id].check(lambda *inputs, result=strange: result)
+        assert exercise.outcome == "incorrect", strange
+        assert exercise.message.endswith((".", "?", ".)")) and "The check cannot read" not in exercise.message
+
+
+MISTAKES = []
+
+
+def mistake(id: str, sentence: str):
+    """A wrong answer, and words of the sentence that it should meet."""
+    return lambda answer: MISTAKES.append((id, sentence, answer)) or answer
+
+
+# --- 03.lstm_step -----------------------------------------------------------------------------------------------
+
+
+def step(x, h, c, W, U, b, gate=torch.sigmoid, candidate=torch.tanh, order="ifgo", forget=None, shown=None, bias=1):
+    """An LSTM's step with places to go wrong."""
+    parts = dict(zip(order, (x @ W.T + h @ U.T + bias * b).chunk(4, dim=-1), strict=True))
+    i, f, o = (gate(parts[name]) for name in "ifo")
+    g = candidate(parts["g"])
+    new = (f if forget is None else forget(f)) * c + i * g
+    return (o * torch.tanh(new) if shown is None else shown(o, c, new)), new
+
+
+def wrong(**where):
+    return lambda *inputs: step(*inputs, **where)
+
+
+mistake("03.lstm_step", "the cell of 1997")(wrong(forget=torch.ones_like))
+mistake("03.lstm_step", "input and forget gates are swapped")(wrong(order="figo"))
+mistake("03.lstm_step", "in the order i, f, o, g")(wrong(order="ifog"))
+mistake("03.lstm_step", "can only add")(wrong(candidate=torch.sigmoid))
+mistake("03.lstm_step", "between 0 and 1, as a share does")(wrong(gate=torch.tanh))
+mistake("03.lstm_step", "The bias `b` is missing")(wrong(bias=0))
+mistake("03.lstm_step", "do not know the past")(lambda x, h, c, W, U, b: step(x, 0 * h, c, W, U, b))
+mistake("03.lstm_step", "of *before* this step")(wrong(shown=lambda o, old, new: o * torch.tanh(old)))
+mistake("03.lstm_step", "larger than 1; squash it")(wrong(shown=lambda o, old, new: o * new))
+mistake("03.lstm_step", "The output gate is missing")(wrong(shown=lambda o, old, new: torch.tanh(new)))
+mistake("03.lstm_step", "in the wrong order: return `h, c`")(lambda *inputs: step(*inputs)[::-1])
+mistake("03.lstm_step", "it should return `h, c`")(lambda *inputs: step(*inputs)[0][0, 0])
+mistake("03.lstm_step", "it should be")(lambda *inputs: tuple(2 * part for part in step(*inputs)))
+mistake("03.lstm_step", "`h` has shape `(4, 2)`")(lambda *inputs: tuple(part.T for part in step(*inputs)))
+
+
+@mistake("03.lstm_step", "a GRU's way")
+def one_gate(x, h, c, W, U, b):
+    _, f, g, o = (x @ W.T + h @ U.T + b).chunk(4, dim=-1)
+    new = f.sigmoid() * c + (1 - f.sigmoid()) * g.tanh()
+    return o.sigmoid() * new.tanh(), new
+
+
+# --- 03.gradient ------------------------------------------------------------------------------------------------
+
+mistake("03.gradient", "You added the slopes")(lambda w, h: (w * (1 - h**2)).sum())
+mistake("03.gradient", "by w only")(lambda w, h: w ** len(h))
+mistake("03.gradient", "The weight is missing")(lambda w, h: (1 - h**2).prod())
+mistake("03.gradient", "w stands there once")(lambda w, h: w * (1 - h**2).prod())
+mistake("03.gradient", "square it")(lambda w, h: (w * (1 - h)).prod())
+mistake("03.gradient", "tanh of h again")(lambda w, h: (w * (1 - torch.tanh(h) ** 2)).prod())
+mistake("03.gradient", "the average slope")(lambda w, h: (w * (1 - h**2)).mean())
+mistake("03.gradient", "a number for each step")(lambda w, h: w * (1 - h**2))
+mistake("03.gradient", "it should be")(lambda w, h: 5)
+
+
+# --- 03.forget_bias ---------------------------------------------------------------------------------------------
+
+
+def logit(f):
+    return math.log(f / (1 - f))
+
+
+mistake("03.forget_bias", "what the gate must *be*")(lambda steps: 0.5 ** (1 / steps))
+mistake("03.forget_bias", "turn the sign round")(lambda steps: -logit(0.5 ** (1 / steps)))
+mistake("03.forget_bias", "37 % is left")(lambda steps: logit(1 - 1 / steps) if steps > 1 else 0.0)
+mistake("03.forget_bias", "`f ** steps` that should be 0.5")(lambda steps: logit(0.5 / steps))
+mistake("03.forget_bias", "4.4% of the memory is left after 10 steps")(lambda steps: 1.0)
+mistake("03.forget_bias", "of the memory is left")(lambda steps: -1e9)
+
+
+def test_a_half_is_left():
+    for steps in (3, 50):
+        bias = lesson_03.my_forget_bias(steps)
+        assert torch.sigmoid(torch.tensor(bias)).double() ** steps == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(("id", "sentence", "answer"), [pytest.param(*m, id=f"{m[0]}: {m[1]}") for m in MISTAKES])
+def test_a_mistake_meets_its_sentence(id, sentence, answer):
+    exercise = EXERCISES[id].check(answer)
+    assert exercise.outcome == "incorrect" and sentence in exercise.message

@@ -1,0 +1,181 @@
+"""Lesson 08's exercises: each accepts its own solution, and meets each anticipated mistake with its sentence."""
+
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "course"))
+
+from exercises import lesson_08  # noqa: E402
+from experiments.lesson_08 import margins, reward_model_from_votes  # noqa: E402
+
+from lmcore import checkpoints  # noqa: E402
+from lmcore.data import preferences  # noqa: E402
+from lmcore.data.tokenizer import Tokenizer  # noqa: E402
+from lmcore.models import RewardModel, Transformer, TransformerConfig  # noqa: E402
+from widgets.exercise import Exercise  # noqa: E402
+
+EXERCISES = {exercise.id: exercise for exercise in vars(lesson_08).values() if isinstance(exercise, Exercise)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BLANK_TO_CHAT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+def test_the_lesson_has_its_three_exercises():
+    assert list(EXERCISES) == ["08.win_probability", "08.reward_loss", "08.agreement"]
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_the_shown_solution_runs_alone_and_is_accepted(id):
+    exercise, names = EXERCISES[id], {"torch": torch, "math": math}
+    exec(exercise.source, names)
+    learner = next(value for name, value in names.items() if name.startswith("my_"))
+    assert exercise.check(learner).outcome == "correct", exercise.message
+    assert len(exercise.message) > len("Correct.")
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_the_starter_cell_runs_and_counts_as_not_attempted(id):
+    exercise, name = EXERCISES[id], id.split(".")[1]
+    checks = exercise.verdict["checks"]
+    exec(exercise.starter, {name: exercise})
+    assert exercise.verdict["checks"] == checks + 1 and exercise.outcome == "not attempted"
+    assert '"""' in exercise.starter and len(exercise.starter.splitlines()) <= 8
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_two_or_three_hints_and_a_question_that_says_what_to_return(id):
+    exercise = EXERCISES[id]
+    assert 2 <= len(exercise.hints) <= 3 and "eturn" in exercise.question + exercise.starter
+    assert "simply" not in exercise.question and "obviously" not in exercise.question
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_a_strange_result_gets_a_sentence_that_does_not_speak_of_the_check(id):
+    for strange in ("text", 3, [1, 2], (), {}, torch.zeros(0), torch.ones(2, 2), object(), math.nan, -math.inf):
+        exercise = EXERCISES[id].check(lambda *inputs, result=strange: result)
+        assert exercise.outcome == "incorrect", strange
+        assert exercise.message.endswith((".", "?", ".)")) and "The check cannot read" not in exercise.message
+
+
+# Each mistake: the exercise, what to find in its sentence, and code that makes it.
+MISTAKES: list[tuple[str, str, object]] = []
+
+
+def mistake(id: str, sentence: str):
+    return lambda function: MISTAKES.append((id, sentence, function)) or function
+
+
+# --- 08.win_probability -------------------------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+ID = "08.win_probability"
+mistake(ID, "*second* is preferred")(lambda s, o: sigmoid(o - s))
+mistake(ID, "divide the strengths by their sum")(lambda s, o: s / (s + o) if s + o else 0.5)
+mistake(ID, "between 0 and 1")(lambda s, o: s - o)
+mistake(ID, "These are the *odds*")(lambda s, o: math.exp(s - o))
+mistake(ID, "only at who is stronger")(lambda s, o: float(s > o) if s != o else 0.5)
+mistake(ID, "one strength alone")(lambda s, o: sigmoid(s))
+mistake(ID, "it should be")(lambda s, o: sigmoid(2 * (s - o)))
+
+
+# --- 08.reward_loss -----------------------------------------------------------------------------------------------
+
+ID = "08.reward_loss"
+mistake(ID, "exchanged")(lambda r, c, x: -F.logsigmoid(r[x] - r[c]).mean())
+mistake(ID, "The sign is missing")(lambda r, c, x: F.logsigmoid(r[c] - r[x]).mean())
+mistake(ID, "its *logarithm*")(lambda r, c, x: torch.sigmoid(r[c] - r[x]).mean())
+mistake(ID, "mean probability first")(lambda r, c, x: -torch.sigmoid(r[c] - r[x]).mean().log())
+mistake(ID, "without the sigmoid")(lambda r, c, x: -(r[c] - r[x]).mean())
+mistake(ID, "added the losses up")(lambda r, c, x: -F.logsigmoid(r[c] - r[x]).sum())
+mistake(ID, "That has no gradient")(lambda r, c, x: (r[c] <= r[x]).float().mean())
+mistake(ID, "in bits")(lambda r, c, x: -F.logsigmoid(r[c] - r[x]).mean() / math.log(2))
+mistake(ID, "alone, good or bad")(lambda r, c, x: (-F.logsigmoid(r[c]) - F.logsigmoid(-r[x])).mean())
+mistake(ID, "one for each pair")(lambda r, c, x: -F.logsigmoid(r[c] - r[x]))
+mistake(ID, "it should be")(lambda r, c, x: -2 * F.logsigmoid(r[c] - r[x]).mean())
+
+
+# --- 08.agreement -------------------------------------------------------------------------------------------------
+
+
+def share(pairs):
+    pairs = list(pairs)
+    return sum(x == y for x, y in pairs) / len(pairs)
+
+
+def several(ballots):
+    return [votes for votes in ballots if len(votes) > 1]
+
+
+def all_pairs(ballots):
+    return [both for votes in ballots for both in itertools.combinations(votes, 2)]
+
+
+ID = "08.agreement"
+mistake(ID, "mean over comparisons")(
+    lambda b: sum(share(itertools.combinations(v, 2)) for v in several(b)) / len(several(b))
+)
+mistake(ID, "with itself")(lambda b: share(both for v in several(b) for both in itertools.product(v, v)))
+mistake(ID, "the next one only")(lambda b: share(both for v in several(b) for both in zip(v, v[1:], strict=False)))
+mistake(ID, "on which all agree")(lambda b: sum(len(set(v)) == 1 for v in several(b)) / len(several(b)))
+mistake(ID, "with the majority")(lambda b: sum(max(v.count(x) for x in v) for v in b) / sum(map(len, b)))
+mistake(ID, "*disagree*")(lambda b: 1 - share(all_pairs(b)))
+mistake(ID, "percentage")(lambda b: 100 * share(all_pairs(b)))
+mistake(ID, "it should be")(lambda b: 0.9 * share(all_pairs(b)))
+
+
+@pytest.mark.parametrize("id, sentence, learner", MISTAKES, ids=[f"{id}-{said}" for id, said, _ in MISTAKES])
+def test_each_mistake_is_named(id, sentence, learner):
+    exercise = EXERCISES[id].check(learner)
+    assert exercise.outcome == "incorrect"
+    assert sentence in exercise.message
+
+
+@pytest.mark.parametrize(
+    "id, learner",
+    [
+        ("08.win_probability", lambda s, o: torch.sigmoid(torch.tensor(s - o))),
+        ("08.reward_loss", lambda r, c, x: -F.logsigmoid(r[c] - r[x]).mean()),
+        ("08.reward_loss", lambda r, c, x: float(F.softplus(r[x] - r[c]).mean())),
+        ("08.agreement", lambda b: share(all_pairs(b))),
+    ],
+)
+def test_other_right_ways_are_right(id, learner):
+    assert EXERCISES[id].check(learner).outcome == "correct", EXERCISES[id].message
+
+
+# --- What the lesson hands on -------------------------------------------------------------------------------------
+
+
+def test_a_reward_model_takes_the_side_of_whoever_voted():
+    tokenizer = Tokenizer.load(checkpoints.SHIPPED / "tokenizer.json")
+    sizes = TransformerConfig(tokenizer.vocab_size, context_length=64, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
+    reward = RewardModel(Transformer(sizes, torch.Generator().manual_seed(0)), tokenizer)
+    before = {name: value.clone() for name, value in reward.state_dict().items()}
+    votes = [
+        {"prompt": f"Question {n}?", "completion_a": "Yes, with pleasure.", "completion_b": "No.", "labeler": "you",
+         "winner": "tie" if n == 0 else "b", "left": "a"}
+        for n in range(10)
+    ]  # fmt: skip
+    mine = reward_model_from_votes(votes, reward, steps=30, learning_rate=1e-2)
+    preferred = list(preferences.pairs(votes))
+    assert len(preferred) == 9 and bool((margins(mine, preferred) > 0.5).all())
+    assert all(torch.equal(value, before[name]) for name, value in reward.state_dict().items()), "a copy is taught"
+    prompts = [row["prompt"] for row in preferred] * 2
+    answers = [row[side] for side in ("chosen", "rejected") for row in preferred]
+    assert float(mine(prompts, answers).mean()) == pytest.approx(0, abs=1e-4)
+    with pytest.raises(ValueError, match="not only ties"):
+        reward_model_from_votes(votes[:1], reward)

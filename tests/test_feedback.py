@@ -1,0 +1,48 @@
+"""Simulated feedback: a model's own answers, all their pairs, one vote each."""
+
+import pytest
+
+from lmcore import checkpoints
+from lmcore.data import almanac
+from lmcore.evaluation import Judge, feedback
+
+
+@pytest.fixture(scope="module")
+def sft():
+    return checkpoints.load("sft")
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return [task.prompt for task in almanac.prompts("validation", n=30, seed=1)]
+
+
+@pytest.fixture(scope="module")
+def plain(sft, prompts):
+    return feedback.collect(sft.model, sft.tokenizer, prompts)
+
+
+def test_people_agree_as_often_as_instructgpts_did_and_prefer_the_better_answer(plain, prompts):
+    assert plain.agreement == pytest.approx(0.73, abs=0.01) and 0.7 < plain.ceiling < 0.9
+    assert set(plain.pairs["prompt"]) <= set(prompts) and len(set(plain.pairs["labeler"])) > 10
+    chosen, rejected = (Judge()(plain.pairs["prompt"], plain.pairs[side]) for side in ("chosen", "rejected"))
+    better = chosen != rejected
+    assert float((chosen > rejected)[better].float().mean()) > 0.6
+
+
+def test_the_same_seed_gives_the_same_votes_and_other_people_give_others(sft, prompts, plain):
+    again = feedback.collect(sft.model, sft.tokenizer, prompts)
+    assert list(again.pairs) == list(plain.pairs)
+    others = feedback.collect(sft.model, sft.tokenizer, prompts, crowd="other people")
+    assert not set(others.pairs["labeler"]) & set(plain.pairs["labeler"])
+
+
+def test_a_taste_is_in_the_votes(sft, prompts, plain):
+    long_winded = feedback.collect(sft.model, sft.tokenizer, prompts, tastes={"length": 20.0})
+
+    def longer_won(pairs) -> float:
+        lengths = [(len(p["chosen"].split()), len(p["rejected"].split())) for p in pairs]
+        different = [won > lost for won, lost in lengths if won != lost]
+        return sum(different) / len(different)
+
+    assert longer_won(long_winded.pairs) > longer_won(plain.pairs) + 0.2

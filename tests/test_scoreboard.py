@@ -1,0 +1,116 @@
+"""The Scoreboard measures what lmcore measures, once and with intervals; it stops, and survives a broken model."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lmcore import checkpoints
+from lmcore.evaluate import alignment, capability
+from lmcore.models import Transformer, TransformerConfig
+from widgets import Scoreboard, scoreboard
+
+
+@pytest.fixture(scope="module")
+def sft():
+    return checkpoints.load("sft")
+
+
+@pytest.fixture(scope="module")
+def untaught(sft):
+    config = TransformerConfig(sft.model.config.vocab_size, 256, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
+    return replace(sft, name="untaught", model=Transformer(config, torch.Generator().manual_seed(0)).eval())
+
+
+@pytest.fixture(scope="module")
+def board(sft, untaught):
+    board = Scoreboard({"SFT": sft, "yours": untaught}, prompts=5, documents=1)
+    board.measure()
+    return board
+
+
+def wish(board: Scoreboard, do: str) -> None:
+    board._wish = {"do": do, "request": board._picture["request"] + 1}
+
+
+def test_it_measures_what_lmcore_measures_on_both_axes(board, sft):
+    assert board.state == board._picture["state"] == "done" and board.message == ""
+    found = board.scores["SFT"]
+    assert found == alignment(sft, prompts=5) | capability(sft, documents=1)
+    assert set(found) == set(scoreboard.MEASURES), "a score without a row, or a row without a score"
+    assert {one.axis for one in scoreboard.MEASURES.values()} == {"alignment", "capability"}
+    assert all(one["low"] <= one["value"] <= one["high"] for scores in board.scores.values() for one in scores.values())
+    assert found["gold score"]["value"] > board.scores["yours"]["gold score"]["value"]
+
+
+def test_the_picture_and_the_table_hold_the_same_numbers(board):
+    first, second = board._picture["stages"]
+    assert (first["name"], first["colour"]) == ("SFT", "sft") and second["colour"] == "gold"
+    assert first["scores"] == board.scores["SFT"]
+    table = board.table()
+    assert list(table) == ["measured", "SFT", "yours"] and {len(column) for column in table.values()} == {
+        len(scoreboard.MEASURES)
+    }
+    score = board.scores["SFT"]["facts recalled"]
+    place = table["measured"].index("facts recalled ↑")
+    assert table["SFT"][place] == f"{score['value']:.0%} ({score['low']:.0%} to {score['high']:.0%})"
+    assert "facts made up ↓" in table["measured"]
+
+
+def test_the_figure_puts_better_to_the_right_and_up(board):
+    figure = board.figure()
+    assert [trace.name for trace in figure.data] == ["SFT", "yours"]
+    bits, gold = board.scores["SFT"]["bits per byte, chat"], board.scores["SFT"]["gold score"]
+    assert (figure.data[0].x[0], figure.data[0].y[0]) == (bits["value"], gold["value"])
+    assert figure.data[0].error_y.array[0] == pytest.approx(gold["high"] - gold["value"])
+    assert figure.layout.xaxis.autorange == "reversed" and figure.layout.yaxis.autorange is True
+    assert board.figure("facts recalled", "facts made up").layout.yaxis.autorange == "reversed"
+    with pytest.raises(KeyError):
+        board.figure("beauty")
+
+
+def test_a_stage_is_measured_once_and_other_weights_anew(board, sft, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(scoreboard, "alignment", never)
+    again = Scoreboard({"another name": sft}, prompts=5, documents=1)
+    assert again.measure()["another name"] == board.scores["SFT"]
+    changed = Transformer(sft.model.config)
+    changed.load_state_dict(sft.model.state_dict())
+    with torch.no_grad():
+        changed.norm.weight[0] += 1
+    other = Scoreboard({"changed": replace(sft, model=changed)}, prompts=5, documents=1)
+    assert other.measure() == {} and other.state == "failed" and "measured again" in other.message
+
+
+def test_a_model_that_breaks_is_named_and_the_others_are_measured(sft, untaught):
+    broken = Transformer(untaught.model.config)
+    with torch.no_grad():
+        broken.norm.weight.fill_(torch.nan)
+    board = Scoreboard({"broken": replace(untaught, model=broken), "fine": untaught}, prompts=2, documents=1)
+    scores = board.measure()
+    assert list(scores) == ["fine"] and board.state == "failed"
+    assert "broken cannot be measured" in board.message and "diverged" in board.message
+
+
+def test_stop_answers_within_a_second_and_measure_goes_on(untaught, sft):
+    board = Scoreboard({"quick": untaught, "slow": sft}, prompts=150, documents=60)
+    wish(board, "measure")
+    time.sleep(0.3)
+    assert board._picture["state"] == "running" and "of 2" in board.message
+    asked = time.monotonic()
+    wish(board, "stop")
+    assert board.wait(10) and time.monotonic() - asked < 1
+    assert board.state == "idle" and "go on" in board.message and "slow" not in board.scores
+    assert "trunk" not in vars(sft.model), "the stage itself is left alone"
+
+
+def test_what_cannot_be_measured_is_refused(sft):
+    for wrong in ({"stages": {}}, {"stages": [sft], "prompts": 0}, {"stages": [sft], "documents": 0}):
+        with pytest.raises(ValueError, match="at least one of each"):
+            Scoreboard(**wrong)
+    with pytest.raises(ValueError, match="fills blanks"):
+        Scoreboard([checkpoints.load("mlm")])
+    assert repr(Scoreboard([sft])) == "Scoreboard()"

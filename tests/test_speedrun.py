@@ -1,0 +1,86 @@
+"""The whole pipeline in small: its phases, its gates, a kill in its middle, and what it leaves behind."""
+
+import json
+
+import pytest
+
+from lmcore import checkpoints, speedrun
+from lmcore.report_page import page
+from lmcore.speedrun import GateFailed, Progress, Speedrun, SpeedrunConfig
+
+TINY = SpeedrunConfig(budget=30, n_layer=1, n_embd=32, almanac_characters=300_000, labelled_prompts=40)
+
+
+def until(run: Speedrun, phase: str, share: float) -> list[Progress]:
+    """Go on until a phase has come that far, and leave the run there, as a kill would."""
+    seen = []
+    for progress in run:
+        seen.append(progress)
+        if progress.phase == phase and progress.share >= share:
+            break
+    return seen
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run that was killed in the middle of pretraining."""
+    out = tmp_path_factory.mktemp("run")
+    speedrun.SAVE_EVERY, kept = 0.5, speedrun.SAVE_EVERY
+    seen = until(Speedrun(TINY, out), "base", 0.4)
+    speedrun.SAVE_EVERY = kept
+    return out, seen
+
+
+def test_progress_goes_forward_and_the_time_left_goes_down(killed):
+    _, seen = killed
+    assert [progress.phase for progress in seen][0] == "read" and seen[-1].phase == "base"
+    left = [progress.seconds_left for progress in seen]
+    assert left == sorted(left, reverse=True) and left[0] <= TINY.budget
+    assert "min left" in str(seen[-1]) and "loss" in str(seen[-1])
+
+
+def test_a_killed_run_goes_on_where_it_was(killed):
+    out, seen = killed
+    assert (out / "base.unfinished.pt").exists()
+    report = json.loads((out / "report.json").read_text())
+    assert report["phases"]["read"]["gate"]["measured"] > 2.5 and "gate" not in report["phases"]["base"]
+    written = (out / "tokenizer.json").stat().st_mtime_ns
+    again = until(Speedrun(TINY, out), "base", 0.0)
+    assert [progress.phase for progress in again] == ["base"] * len(again)  # the text is not read again
+    assert again[0].share > 0.2 and (out / "tokenizer.json").stat().st_mtime_ns == written
+
+
+def test_other_choices_need_another_directory(killed):
+    with pytest.raises(ValueError, match="other choices"):
+        Speedrun(SpeedrunConfig(budget=31), killed[0])
+
+
+def test_a_gate_stops_the_run_with_its_reason_and_the_report_says_so(killed):
+    out, _ = killed
+    run = Speedrun(TINY, out)
+    run.report["phases"]["sft"] = {"seconds": 1.0}
+    with pytest.raises(GateFailed, match="accuracy is 0.5, needed is at least 0.6: ask for more labels"):
+        run._gate("sft", "accuracy", 0.5, 0.6, "ask for more labels")
+    run.report["stopped"] = "sft: <b>it</b> failed"
+    assert "&lt;b&gt;it&lt;/b&gt; failed" in page(run.report)
+
+
+def test_a_model_that_read_too_little_is_stopped_before_fine_tuning(tmp_path):
+    run = Speedrun(TINY, tmp_path)
+    with pytest.raises(GateFailed, match="validation loss"):
+        for _ in run:
+            pass
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert "validation loss" in report["stopped"] and "sft" not in report["phases"]
+    assert "Stopped." in (tmp_path / "report.html").read_text()
+    assert checkpoints.load("base", tmp_path).card["trained_by"].startswith("python -m lmcore.speedrun")
+
+
+@pytest.mark.parametrize("budget", [0, -5, float("nan")])
+def test_a_budget_too_small_to_read_the_text_is_refused(budget):
+    with pytest.raises(ValueError, match="reading the text"):
+        SpeedrunConfig(budget=budget)
+
+
+def test_shares_are_a_whole():
+    assert sum(speedrun.SHARES.values()) == pytest.approx(1.0)
