@@ -17,8 +17,8 @@ from benchmarks.machine import describe
 from lmcore import checkpoints
 from lmcore.data import almanac
 from lmcore.data.almanac import Task
-from lmcore.evaluate import mean
 from lmcore.evaluation import Judge
+from lmcore.evaluation.intervals import mean
 from lmcore.evaluation.sampling import sample_answers
 from lmcore.trainers import PPOConfig, PPOTrainer
 

@@ -40,7 +40,7 @@ VOCAB_SIZE = 4096
 BOOKS_STEPS, WEB_STEPS, MLM_STEPS, SFT_STEPS, PPO_STEPS = 4500, 2500, 2000, 1500, 250
 SMALL_STEPS = 3000
 LABELLED_PROMPTS, HELD_OUT_PROMPTS = 16_000, 500  # four answers to each are compared, each pair once
-LABELLED_INSTRUCTIONS = 8000  # and of these, where a model without them had learnt too little: obedience fell in PPO
+LABELLED_INSTRUCTIONS = 8000  # and of these, against the obedience that PPO loses; it did not bring it back
 KL_COEF, PTX_COEF = 0.3, 0.5
 
 

@@ -12,7 +12,7 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,18 +107,13 @@ class Speedrun:
             self.report = found | {"stopped": None}
 
     def __iter__(self) -> Iterator[Progress]:
-        phases: dict[str, Callable[[], Iterator[Progress]]] = {
-            "read": self.read, "base": self.base, "sft": self.sft, "reward": self.reward, "rlhf": self.rlhf,
-            "scores": self.scores,
-        }  # fmt: skip
-        torch.manual_seed(self.config.seed)
-        for phase, run in phases.items():
+        for phase in SHARES:
             if "gate" in self.report["phases"].get(phase, {}):
                 continue  # done before a kill
             started = time.perf_counter()
             spent = self.report["phases"].setdefault(phase, {"seconds": 0.0})
             try:
-                for progress in run():
+                for progress in getattr(self, phase)():
                     now = time.perf_counter()
                     spent["seconds"], started = spent["seconds"] + now - started, now
                     yield progress

@@ -98,7 +98,8 @@ def test_a_failed_save_leaves_the_old_stage(saved, monkeypatch):
 def test_shipped_stages_load_and_their_cards_are_complete(name):
     stage = checkpoints.load(name)
     card = stage.card
-    assert sum(p.numel() for p in stage.model.parameters()) == card["parameters"] < 4e6
+    assert sum(p.numel() for p in stage.model.parameters()) == card["parameters"]
+    assert (1e5 if name == "small_rlhf" else 1e6) < card["parameters"] < 4e6
     if name == "reward":
         assert 0.5 < card["accuracy_on_other_people"] < card["accuracy_possible"] and card["votes"] > 10_000
     else:

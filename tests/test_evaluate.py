@@ -9,21 +9,22 @@ import torch
 
 from lmcore import answers, checkpoints, evaluate
 from lmcore.data.almanac.tasks import KINDS, SPLITS, pool
+from lmcore.evaluation import intervals
 from lmcore.evaluation.own_words import questions
 
 
 def test_wilsons_interval_is_the_published_one():
-    ten_of_hundred = evaluate.proportion([True] * 10 + [False] * 90)  # 0.0552 to 0.1744 (Wilson 1927, z = 1.96)
+    ten_of_hundred = intervals.proportion([True] * 10 + [False] * 90)  # 0.0552 to 0.1744 (Wilson 1927, z = 1.96)
     assert (ten_of_hundred["low"], ten_of_hundred["high"]) == pytest.approx((0.0552, 0.1744), abs=1e-4)
-    none = evaluate.proportion([False] * 20)
+    none = intervals.proportion([False] * 20)
     assert none["low"] == 0 and 0.1 < none["high"] < 0.2
     with pytest.raises(ValueError, match="no answers"):
-        evaluate.proportion([])
+        intervals.proportion([])
 
 
 def test_the_interval_of_a_mean_holds_it_and_shrinks():
     draw = torch.Generator().manual_seed(0)
-    few, many = (evaluate.mean(torch.rand(n, generator=draw)) for n in (20, 2000))
+    few, many = (intervals.mean(torch.rand(n, generator=draw)) for n in (20, 2000))
     assert few["low"] < few["value"] < few["high"] and many["high"] - many["low"] < (few["high"] - few["low"]) / 3
 
 

@@ -1,64 +1,15 @@
-"""Lesson 10's exercises: each accepts its own solution, and meets each anticipated mistake with its sentence."""
+"""Lesson 10's exercises: each meets each anticipated mistake with its sentence."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from exercises import lesson_10
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "course"))
-
-from exercises import lesson_10  # noqa: E402
-
-from widgets.exercise import Exercise  # noqa: E402
+from widgets.exercise import Exercise
 
 EXERCISES = {exercise.id: exercise for exercise in vars(lesson_10).values() if isinstance(exercise, Exercise)}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BLANK_TO_CHAT_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
-def test_the_lesson_has_its_three_exercises():
-    assert list(EXERCISES) == ["10.win_rate", "10.paired_interval", "10.ptx_loss"]
-
-
-@pytest.mark.parametrize("id", EXERCISES)
-def test_the_shown_solution_runs_alone_and_is_accepted(id):
-    exercise, names = EXERCISES[id], {"torch": torch, "F": F}
-    exec(exercise.source, names)
-    learner = next(value for name, value in names.items() if name.startswith("my_"))
-    assert exercise.check(learner).outcome == "correct", exercise.message
-    assert len(exercise.message) > len("Correct.")
-
-
-@pytest.mark.parametrize("id", EXERCISES)
-def test_the_starter_cell_runs_and_counts_as_not_attempted(id):
-    exercise, name = EXERCISES[id], id.split(".")[1]
-    checks = exercise.verdict["checks"]
-    exec(exercise.starter, {name: exercise})
-    assert exercise.verdict["checks"] == checks + 1 and exercise.outcome == "not attempted"
-    assert '"""' in exercise.starter and len(exercise.starter.splitlines()) <= 8
-
-
-@pytest.mark.parametrize("id", EXERCISES)
-def test_two_or_three_hints_and_a_question_that_says_what_to_return(id):
-    exercise = EXERCISES[id]
-    assert 2 <= len(exercise.hints) <= 3 and "eturn" in exercise.question + exercise.starter
-    assert "simply" not in exercise.question and "obviously" not in exercise.question
-
-
-@pytest.mark.parametrize("id", EXERCISES)
-def test_a_strange_result_gets_a_sentence_that_does_not_speak_of_the_check(id):
-    for strange in ("text", 3, [1, 2], (), {}, torch.zeros(0), torch.ones(2, 2), object(), True, math.nan, -math.inf):
-        exercise = EXERCISES[id].check(lambda *inputs, result=strange: result)
-        assert exercise.outcome == "incorrect", strange
-        assert exercise.message.endswith((".", "?", ".)")) and "The check cannot read" not in exercise.message
 
 
 # Each mistake: the exercise, what to find in its sentence, and code that makes it.

@@ -76,6 +76,27 @@ def test_a_model_that_read_too_little_is_stopped_before_fine_tuning(tmp_path):
     assert checkpoints.load("base", tmp_path).card["trained_by"].startswith("python -m lmcore.speedrun")
 
 
+def test_from_fine_tuning_on_it_ends_with_scores_and_a_page(tmp_path):
+    """The last three phases, in small, on the shipped stages in the place of the first three's results."""
+    for name in ("base", "sft"):
+        stage = checkpoints.load(name)
+        checkpoints.save(name, stage.model, stage.tokenizer, stage.card, tmp_path)
+    run = Speedrun(SpeedrunConfig(budget=60, labelled_prompts=200), tmp_path)
+    done = {"seconds": 1.0, "gate": {"what": "given", "measured": 1.0, "needed": 1.0}}
+    run.report["phases"] = {name: dict(done) for name in ("read", "base", "sft")}
+    phases = [progress.phase for progress in run]
+    assert list(dict.fromkeys(phases)) == ["reward", "rlhf", "scores"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["stopped"] is None and report["phases"]["reward"]["votes"] > 400
+    assert all(phase["gate"] for phase in report["phases"].values()) and not list(tmp_path.glob("*.unfinished*"))
+    assert report["scores"]["base"]["gold score"]["high"] < report["scores"]["rlhf"]["gold score"]["low"]
+    assert set(report["preferred"]) == {"sft to base", "rlhf to sft", "rlhf to base"} and len(report["samples"]) == 20
+    assert checkpoints.load("rlhf", tmp_path).card["trained_by"].startswith("python -m lmcore.speedrun")
+    made = (tmp_path / "report.html").read_text()
+    assert "Twenty answers" in made and "gold score" in made and "http" not in made
+    assert not list(Speedrun(run.config, tmp_path))  # all is done: nothing is done again
+
+
 @pytest.mark.parametrize("budget", [0, -5, float("nan")])
 def test_a_budget_too_small_to_read_the_text_is_refused(budget):
     with pytest.raises(ValueError, match="reading the text"):

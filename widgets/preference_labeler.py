@@ -182,14 +182,13 @@ def agreement_with(votes: Iterable[Mapping[str, Any]], crowd: Iterable[Mapping[s
     """
     import torch
 
+    from lmcore.evaluation.intervals import mean
+
     crowd = list(crowd)
     shares = [share for vote in votes if (share := _share_of(crowd, vote)) is not None]
     if not shares:
         raise ValueError("there is no pair on which both sides have a preference: label some pairs first")
-    found = torch.tensor(shares, dtype=torch.float64)
-    rows = torch.randint(len(found), (1000, len(found)), generator=torch.Generator().manual_seed(0))
-    low, high = found[rows].mean(dim=1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return {"value": float(found.mean()), "low": low, "high": high, "n": len(shares)}
+    return mean(torch.tensor(shares, dtype=torch.float64))
 
 
 def _share_of(crowd: Sequence[Mapping[str, Any]], vote: Mapping[str, Any]) -> float | None:

@@ -13,7 +13,8 @@ import anywidget
 import traitlets
 
 from lmcore.checkpoints import Stage
-from lmcore.evaluate import Interval, alignment, capability
+from lmcore.evaluate import alignment, capability
+from lmcore.evaluation.intervals import Interval
 from lmcore.trainers.trainer import Stopped
 from widgets import theme
 

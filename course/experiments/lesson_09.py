@@ -6,6 +6,7 @@ from torch import Tensor
 from lmcore.data import almanac
 from lmcore.data.almanac.tasks import RUDELY
 from lmcore.evaluation import Judge
+from lmcore.evaluation.intervals import mean
 from lmcore.evaluation.sampling import sample_answers
 from lmcore.models import Transformer, TransformerConfig
 from widgets.theme import COLOURS, LAYOUT
@@ -90,9 +91,8 @@ def exam(model: Transformer, tokenizer, per_kind: int = 80, temperature: float =
 
 def interval(values: Tensor) -> tuple[float, float, float]:
     """Mean of (N,) values with its 95 % bootstrap interval: draw N of them again, a thousand times."""
-    rows = torch.randint(len(values), (1000, len(values)), generator=torch.Generator().manual_seed(0))
-    low, high = values[rows].mean(dim=1).quantile(torch.tensor([0.025, 0.975])).tolist()
-    return float(values.mean()), low, high
+    found = mean(values)
+    return found["value"], found["low"], found["high"]
 
 
 # --- Pictures -----------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from lmcore.data.almanac import instructions
 from lmcore.data.almanac.grammar import taught
 from lmcore.data.almanac.splits import split_of
 from lmcore.data.almanac.tasks import POLITELY, RUDELY, pool
-from lmcore.evaluate import Interval, mean, proportion
 from lmcore.evaluation import Judge
+from lmcore.evaluation.intervals import Interval, mean, proportion
 from lmcore.evaluation.rudeness import is_retort, is_rude
 from lmcore.evaluation.scores import bits_per_byte
 from lmcore.models import generate

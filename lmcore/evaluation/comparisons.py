@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from lmcore.evaluation.intervals import mean
 from lmcore.evaluation.judge import Judge
 
 
@@ -47,7 +47,6 @@ def compare(
     judge = judge or Judge()
     difference = judge(list(prompts), list(ours)) - judge(list(prompts), list(theirs))
     points = (difference.sign() + 1) / 2  # 1, 1/2 or 0
-    rows = torch.randint(len(points), (1000, len(points)), generator=torch.Generator().manual_seed(0))
-    low, high = points[rows].mean(dim=1).quantile(torch.tensor([0.025, 0.975])).tolist()
+    share = mean(points)
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    return Preferred(float(points.mean()), low, high, won, lost, len(points) - won - lost)
+    return Preferred(share["value"], share["low"], share["high"], won, lost, len(points) - won - lost)
