@@ -8,8 +8,9 @@ import pytest
 
 # Two threads, before torch is imported here or in a lesson's kernel: the lessons' stored numbers were made with two.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-# Waiting threads sleep: spinning ones fight over the cores with whatever else runs, and tiny tensors then take minutes.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A waiting thread spins for a tenth of a millisecond, then sleeps. If it spun on, it would fight over the cores with
+# whatever else runs, and tiny tensors take minutes; if it slept at once, a lesson would take a third longer.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 BROWSER = Path(__file__).parent / "tests" / "browser"
 left_out = pytest.StashKey[str]()
 own_home = pytest.StashKey[tempfile.TemporaryDirectory]()

@@ -5,6 +5,7 @@ With nothing else running on the machine. `--budget` sets the seconds that GPT-2
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import costs, generation, training
@@ -12,21 +13,23 @@ from benchmarks.machine import describe
 from lmcore import checkpoints
 from lmcore.data import mixtures
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).with_name("results.json")
+PARTS = ("generation", "costs", "training")
 
 
-def measure(budget: float) -> dict:
-    """Everything that is compared, with the machine's description; each part is written down as soon as it is there."""
+def measure(parts: Sequence[str], budget: float) -> dict:
+    """The parts that are asked for, into results.json as soon as they are there; what it has of the others stays."""
     tokenizer = checkpoints.load("base").tokenizer
-    results: dict = {"machine": describe()}
-    for name, part in {
+    measures = {
         "generation": generation.measure,
         "costs": costs.measure,
         "training": lambda: {size: training.compare(size, *texts(tokenizer), budget) for size in training.SIZES},
-    }.items():
-        results[name] = part()
+    }
+    results = (json.loads(RESULTS.read_text()) if RESULTS.exists() else {}) | {"machine": describe()}
+    for name in parts:
+        results[name] = measures[name]()
         print(json.dumps({name: results[name]}), flush=True)
-        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
@@ -64,10 +67,15 @@ def table(results: dict) -> str:
     cost = results["costs"]
     share = cost["share_of_matrix_rate"]
     rows.append(("share of the matrix rate in a training step, 3 M", f"{share['share']:.0%}",
-                 f"of {share['matrix_gflops']:.0f} GFLOP/s", "", "75 %"))  # fmt: skip
+                 f"{share['peer_share']:.0%}", ratio(share["share"], share["peer_share"]), "75 %"))  # fmt: skip
     for task, memory in cost["peak_memory_mib"].items():
         rows.append((f"peak memory, {task}, MiB", f"{memory['lmcore']:,.0f}", f"{memory['peer']:,.0f}",
                      ratio(memory["peer"], memory["lmcore"]), ""))  # fmt: skip
+    for what, unit in (("length", "tokens of context"), ("parameters", "parameters")):
+        found = cost[f"microseconds_a_token_against_{what}"]
+        (low, cheap), *_, (high, dear) = found["points"]
+        rows.append((f"µs a token of a training step, {low:,} to {high:,} {unit}", f"{cheap:.0f} to {dear:.0f}", "",
+                     f"slope {found['slope']}", ""))  # fmt: skip
     imports = cost["import_seconds"]
     rows.append(("import, seconds", f"{imports['lmcore']:.2f}", f"torch alone {imports['torch']:.2f}", "",
                  "0.3 more than torch"))  # fmt: skip
@@ -82,4 +90,6 @@ def ratio(high: float, low: float) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--budget", type=float, default=180.0, help="seconds that GPT-2 trains at each size")
-    (HERE / "results.md").write_text(table(measure(parser.parse_args().budget)))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (again)")
+    arguments = parser.parse_args()
+    RESULTS.with_suffix(".md").write_text(table(measure(arguments.parts, arguments.budget)))

@@ -1,11 +1,12 @@
 """What the benchmarks compute from what they measure; and that peers are what they are said to be."""
 
+import json
 import math
 
 import pytest
 import torch
 
-from benchmarks import alignment, costs, generation, training
+from benchmarks import alignment, costs, generation, report, training
 from benchmarks.peers import as_llama, gpt2
 from benchmarks.training import Run
 from lmcore.models import Transformer, TransformerConfig
@@ -81,3 +82,17 @@ def test_the_table_of_alignment_shows_each_score_with_its_interval_and_each_duel
     assert "| instructions followed | 25% <sub>12% to 50%</sub> | up (fig. 4) |" in made
     assert "| bits per byte, human chat | 0.25 <sub>0.12 to 0.50</sub> | alignment tax |" in made
     assert "| sft to base | 75% (50% to 100%) | 100% |" in made
+
+
+def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
+    measured = json.loads(report.RESULTS.read_text())
+    made = report.table(measured)
+    assert made == report.RESULTS.with_suffix(".md").read_text()
+    whole = measured["training"]["1 M"]["runs"]["lmcore"]
+    assert f"{whole['tokens_per_second']:,}" in made
+
+
+def test_the_peak_memory_is_that_of_the_process_and_not_of_its_parent():
+    held = torch.ones(100_000_000)  # 400 MB
+    found = costs.in_a_new_process("from benchmarks.costs import peak; print(peak())")
+    assert 50 < found < costs.peak() - held.nbytes / 2**20 / 2

@@ -1,12 +1,14 @@
 """What holds for every exercise of every lesson; the mistakes that each one names stand in test_exercises_*.py."""
 
+import ast
 import importlib
 import math
+from functools import cache
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
-import torch.nn.functional as F
 
 from widgets.exercise import Exercise
 
@@ -17,10 +19,21 @@ EXERCISES = {
     for exercise in vars(importlib.import_module(f"exercises.{path.stem}")).values()
     if isinstance(exercise, Exercise)
 }
-# What a lesson has imported by the time its solutions are shown.
-IMPORTED = {"07": {"torch": torch}, "10": {"torch": torch, "F": F}, "11": {"torch": torch}}
 STRANGE = ("text", 3, [1, 2], (), {}, torch.zeros(0), torch.ones(2, 2), object(), True, math.nan, math.inf, -math.inf,
            [b"x"])  # fmt: skip
+
+
+@cache
+def imported(lesson: str) -> dict[str, object]:
+    """The modules that a lesson's own cells have imported by the time its solutions are shown: math, torch, F."""
+    (path,) = FOLDER.parent.glob(f"{lesson}_*.ipynb")
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    statements = [line for cell in cells for line in ast.parse(cell.source).body if isinstance(line, ast.Import)]
+    wanted = [line for line in statements if line.names[0].name.split(".")[0] in ("math", "torch")]
+    names: dict[str, object] = {}
+    exec("\n".join(map(ast.unparse, wanted)), names)
+    return names
+
 
 every_exercise = pytest.mark.parametrize("id", EXERCISES)
 
@@ -43,7 +56,7 @@ def test_every_lesson_has_its_exercises():
 
 @every_exercise
 def test_the_shown_solution_runs_alone_and_is_accepted(id):
-    exercise, names = EXERCISES[id], dict(IMPORTED.get(id[:2], {"torch": torch, "math": math}))
+    exercise, names = EXERCISES[id], dict(imported(id[:2]))
     exec(exercise.source, names)
     learner = next(value for name, value in names.items() if name.startswith("my_"))
     assert exercise.check(learner).outcome == "correct", exercise.message

@@ -100,6 +100,28 @@ def test_an_error_shows_its_type_its_text_and_the_learners_own_line():
     assert task.verdict["line"].endswith("return total.to_list()")
 
 
+@pytest.mark.parametrize(
+    "learner, advice",
+    [
+        (lambda numbers: unheard_of(numbers), "makes or imports it been run?"),  # noqa: F821
+        (lambda numbers: {}[sum(numbers), "x"], "asks without an error."),
+        (lambda numbers: [numbers[place] for place in range(99)], "while a loop goes through it?"),
+        (lambda numbers: b"\xc3".decode(), "is a half missing?"),
+        (lambda numbers: torch.ones(2)[5], "out of bounds for dimension 0 with size 2"),  # torch has said it all
+    ],
+)
+def test_the_first_errors_of_a_beginner_come_with_advice(learner, advice):
+    task = exercise().check(learner)
+    assert task.outcome == "raised" and task.message.endswith(advice), task.message
+
+
+def test_a_function_that_calls_itself_for_ever_is_told_so():
+    def learner(numbers):
+        return learner(numbers)
+
+    assert "in which case should it stop?" in exercise().check(learner).message
+
+
 def test_an_error_deep_in_a_library_shows_the_line_that_called_it():
     def learner(numbers):
         return torch.ones(2, 3) @ torch.ones(2, 3)

@@ -89,6 +89,7 @@ mistake("01.sampler", "others than the most probable")(lambda p, t, k: cut(p ** 
 mistake("01.sampler", "Yours sum to")(lambda p, t, k: cut(p, k).ne(0) * p ** (1 / t))
 mistake("01.sampler", "without saying whose")(lambda p, t, k: (p.topk(k).values.log() / t).softmax(0))
 mistake("01.sampler", "a token that was drawn")(lambda p, t, k: 3)
+mistake("01.sampler", "a token that was drawn")(lambda p, t, k: torch.multinomial(p, 1))
 mistake("01.sampler", "none can be below 0")(lambda p, t, k: p.log() / t)
 mistake("01.sampler", "it should be")(lambda p, t, k: cut(p ** (1 / (t + 1)), k))
 mistake("01.sampler", "`nan`")(lambda p, t, k: torch.full_like(p, torch.nan))

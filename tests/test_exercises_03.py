@@ -36,6 +36,7 @@ def wrong(**where):
 
 
 mistake("03.lstm_step", "the cell of 1997")(wrong(forget=torch.ones_like))
+mistake("03.lstm_step", "You returned one tensor")(lambda *inputs: step(*inputs)[1])
 mistake("03.lstm_step", "input and forget gates are swapped")(wrong(order="figo"))
 mistake("03.lstm_step", "in the order i, f, o, g")(wrong(order="ifog"))
 mistake("03.lstm_step", "can only add")(wrong(candidate=torch.sigmoid))
@@ -46,7 +47,7 @@ mistake("03.lstm_step", "of *before* this step")(wrong(shown=lambda o, old, new:
 mistake("03.lstm_step", "larger than 1; squash it")(wrong(shown=lambda o, old, new: o * new))
 mistake("03.lstm_step", "The output gate is missing")(wrong(shown=lambda o, old, new: torch.tanh(new)))
 mistake("03.lstm_step", "in the wrong order: return `h, c`")(lambda *inputs: step(*inputs)[::-1])
-mistake("03.lstm_step", "it should return `h, c`")(lambda *inputs: step(*inputs)[0][0, 0])
+mistake("03.lstm_step", "it should return `h, c`")(lambda *inputs: float(step(*inputs)[0][0, 0]))
 mistake("03.lstm_step", "it should be")(lambda *inputs: tuple(2 * part for part in step(*inputs)))
 mistake("03.lstm_step", "`h` has shape `(4, 2)`")(lambda *inputs: tuple(part.T for part in step(*inputs)))
 

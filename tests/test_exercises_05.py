@@ -225,6 +225,7 @@ mistake("05.best_pair", "multiply by p(a)")(lambda a, b: best(b))
 mistake("05.best_pair", "is a product")(lambda a, b: best(a[:, None] + b))
 mistake("05.best_pair", "wrong way round")(lambda a, b: best(a[:, None] * b)[::-1] if len(a) == 4 else (1, 1))
 mistake("05.best_pair", "`divmod(")(lambda a, b: (a[:, None] * b).argmax())
+mistake("05.best_pair", "how probable, not which")(lambda a, b: (a.max(), b.max()))
 mistake("05.best_pair", "should return a pair")(lambda a, b: "San Francisco")
 
 

@@ -138,6 +138,16 @@ def no_memory(rewards, values, gamma, lam):
     return gae(rewards, values, gamma, 0)
 
 
+@mistake("09.advantages", "the plain version of *Build*")
+def plain(rewards, values, gamma, lam):
+    return rewards.flip(0).cumsum(0).flip(0) - values
+
+
+@mistake("09.advantages", "in reverse order")
+def from_the_end(rewards, values, gamma, lam):
+    return gae(rewards, values, gamma, lam).flip(0)
+
+
 @mistake("09.advantages", "Gamma is missing")
 def no_gamma(rewards, values, gamma, lam):
     return gae(rewards, values, 1, lam)

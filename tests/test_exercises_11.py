@@ -44,6 +44,8 @@ mistake(ID, "Your special tokens are text")(lambda m, t: t.encode(written(m)))
 mistake(ID, "Who speaks next?")(lambda m, t: t.chat(m))
 mistake(ID, "before it said anything")(lambda m, t: [*chat(m, t), t.end_id])
 mistake(ID, "No turn ends")(lambda m, t: [i for i in chat(m, t) if i != t.end_id])
+mistake(ID, "a list inside your list")(lambda m, t: [t.encode(one["content"]) for one in m])
+mistake(ID, "nobody is next")(lambda m, t: [t.user_id if i == t.assistant_id else i for i in t.chat(m)])
 mistake(ID, "last turn of the user does not end")(lambda m, t: [*t.chat(m)[:-1], t.assistant_id])
 mistake(ID, "speaks as the user")(lambda m, t: [t.user_id if i == t.assistant_id else i for i in chat(m, t)])
 mistake(ID, "are swapped")(
@@ -72,6 +74,9 @@ def normal(p):
 ID = "11.nucleus"
 mistake(ID, "do not sum to 1")(nucleus)
 mistake(ID, "one token too early")(lambda p, t: normal(nucleus(p, t, late=1.0)))
+mistake(ID, "early, and the result is in the order")(
+    lambda p, t: normal(nucleus(p, t, late=1.0)).sort(descending=True).values
+)
 mistake(ID, "order of the vocabulary")(lambda p, t: normal(p * (p.cumsum(0) - p < t)))
 mistake(ID, "its own place")(lambda p, t: normal(nucleus(p, t)).sort(descending=True).values)
 mistake(ID, "It is their *sum*")(lambda p, t: normal(p * (p >= t)) if t != 0.5 else normal(nucleus(p, t)))

@@ -122,7 +122,7 @@ def test_sampled_kl_agrees_with_the_exact_kl():
 def test_recorded_logprobs_equal_a_later_pass_at_any_temperature():
     ppo = trainer(temperature=0.7)
     rollout, _ = ppo.rollout(["ab", "cdeabc", "f"], ppo.config)
-    again, hidden, _ = ppo._look_again(ppo.policy, rollout.generation, slice(None), 0.7)
+    _, again, hidden = ppo._look_again(ppo.policy, rollout.generation, slice(None), 0.7)
     torch.testing.assert_close(again, rollout.logprobs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(hidden, rollout.generation.hidden, atol=1e-5, rtol=1e-5)
 

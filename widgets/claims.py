@@ -14,7 +14,7 @@ VERDICTS = ("holds", "holds with conditions", "does not hold", "not shown")
 CLAIMS = {
     1: ("language models analyse massive text and uncover relationships between words", ("01", "06")),
     2: ("they fill in the blank with the most statistically probable word", ("01", "05")),
-    3: ("earlier models don't weigh surrounding words differently", ("01", "03", "04")),
+    3: ("earlier models don't weigh surrounding words differently", ("01", "03")),
     4: ("their context window is often fixed", ("01", "03")),
     5: ("LSTM (1997) came well before hardware that could run such networks", ("03",)),
     6: ("self-attention broke the shackles of sequential modelling", ("04",)),

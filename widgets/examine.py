@@ -17,6 +17,14 @@ from io import StringIO
 from typing import Any
 
 OUTCOMES = ("not attempted", "incorrect", "raised", "correct")
+# What is usually behind the errors that a beginner meets first.
+ADVICE = {
+    NameError: "Has the cell that makes or imports it been run?",
+    KeyError: "The dictionary has no such key; `.get(key, 0)` asks without an error.",
+    IndexError: "There are not so many things in it. Does it become shorter while a loop goes through it?",
+    RecursionError: "The function calls itself without an end: in which case should it stop?",
+    UnicodeDecodeError: "Bytes that are no whole character cannot be read. Was it cut in two, or is a half missing?",
+}
 
 
 class Misconception(Exception):
@@ -56,6 +64,8 @@ def examine(check: Callable[[Any], str | None], answer: Any, seconds: float = 10
         text = " ".join(str(error).split())[:400]
         outcome, line = "raised", _their_line(error, answer)
         message = f"Your code raised `{type(error).__name__}`" + (f": {text}" if text else ".")
+        if advice := _advice(error):
+            message = f"{message.rstrip('.')}. {advice}"
     except _TimeIsUp as stop:
         deadline.over()
         outcome, line = "raised", _their_line(stop, answer)
@@ -187,6 +197,12 @@ def _same(now: Any, before: Any) -> bool:
     if not hasattr(before, "shape"):
         return now == before
     return now.shape == before.shape and bool(((now == before) | (before != before)).all())  # nan is nan
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, IndexError) and "index out of range" not in str(error):  # torch's say more themselves
+        return ""
+    return ADVICE.get(type(error), "")
 
 
 def _their_line(error: BaseException, answer: Any) -> str:

@@ -102,8 +102,10 @@ class FillInExplorer(anywidget.AnyWidget):
             try:
                 blanks = [number for number, word in enumerate(sentence) if number in hidden or words.is_blank(word)]
                 if len(blanks) > MOST_BLANKS:
-                    raise ValueError(f"it has {len(blanks)} blanks, and {MOST_BLANKS} at once are the most")
-                self._blanks = self._filler.look(sentence, hidden, self.side)
+                    self.message = f"The text has {len(blanks)} blanks, and {MOST_BLANKS} at once are the most."
+                    self._blanks = []
+                else:
+                    self._blanks = self._filler.look(sentence, hidden, self.side)
             except Exception as error:  # a callback has nobody above it who could show this
                 self.message = f"The model could not fill this text: {error} ({type(error).__name__})."
                 self._blanks = []

@@ -117,7 +117,7 @@ backoff = Exercise(
         backoff** (that is its name):
 
         - was the context, with the word after it, ever seen? Then the score is its share:
-          `counts[context + word] / counts[context]`
+          `counts[(*context, word)] / counts[context]`
         - if not, forget the farthest word of the context and try again, for 0.4 times the score
         - without any context left, a word that was never seen scores 0
 
@@ -152,7 +152,8 @@ def _check_sampler(learner) -> str:
     for temperature, top_k in ((0.5, 4), (1.0, 3), (2.0, 8), (0.7, 1)):
         probabilities = (1.5 * torch.randn(8, generator=generator)).softmax(dim=0)
         found = learner(probabilities, temperature, top_k)
-        if isinstance(found, (int, float)) or (isinstance(found, Tensor) and not found.dim()):
+        whole = isinstance(found, Tensor) and found.numel() == 1 and not found.is_floating_point()
+        if isinstance(found, (int, float)) or whole or (isinstance(found, Tensor) and not found.dim()):
             raise Misconception(
                 "You returned one number: a token that was drawn? The probabilities to draw from are asked for, all of "
                 "them, `(V,)`."

@@ -276,7 +276,11 @@ def _check_best_pair(learner) -> str:
                 f"{q.size(1)})` turns it into a and b."
             )
         parts = expect.several(answer, 2, "a pair, a and b")
-        a, b = (int(expect.number(part, "a pair of whole numbers")) for part in parts)
+        a, b = (expect.number(part, "a pair of whole numbers") for part in parts)
+        if a % 1 or b % 1:
+            raise Misconception(
+                f"You returned ({a:.2f}, {b:.2f}): how probable, not which. `max` gives the one, `argmax` the other."
+            )
         right = my_best_pair(p, q)
         if (a, b) == right:
             continue

@@ -228,6 +228,8 @@ def _check_answer(learner) -> str:
         answer = learner(talker, list(prompt), end, longest)
         if isinstance(answer, Tensor):
             answer = answer.tolist()
+        if isinstance(answer, (list, tuple)) and any(isinstance(one, float) for one in answer):
+            raise Misconception("Your list holds scores. A token id is the *place* of the highest, a whole number.")
         if not isinstance(answer, (list, tuple)) or not all(isinstance(one, int) for one in answer):
             raise Misconception(f"You returned {expect.kind(answer)}; a list of token ids is asked for.")
         said = script[: script.index(end)] if end in script else script

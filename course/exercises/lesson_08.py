@@ -21,7 +21,7 @@ def my_win_probability(strength, other):
 
 
 def _check_win_probability(learner) -> str:
-    for strength, other in ((0.0, 0.0), (2.0, 0.5), (0.2, 1.5), (-2.0, -5.0), (3.0, 4.0)):
+    for strength, other in ((2.0, 0.5), (0.0, 0.0), (0.2, 1.5), (-2.0, -5.0), (3.0, 4.0)):
         found = expect.number(learner(strength, other), "one number, a probability")
         right = 1 / (1 + math.exp(other - strength))
         if math.isclose(found, right, rel_tol=1e-4, abs_tol=1e-6):
@@ -96,6 +96,8 @@ def _check_reward_loss(learner) -> str:
         if expect.close(found, right):
             continue
         expect.none_of(found, _wrong_losses(rewards[chosen], rewards[rejected]))
+        if expect.close(found, -F.logsigmoid((chosen - rejected).float()).mean()):
+            raise Misconception("You subtracted the answers' numbers; their rewards are `rewards[chosen]` and so on.")
         raise Misconception(
             f"For {pairs} pairs you find {float(found):.3f}; it should be {float(right):.3f}: minus the logarithm of "
             "the sigmoid of (reward of the chosen - reward of the rejected), averaged."
@@ -118,6 +120,7 @@ def _wrong_losses(won: Tensor, lost: Tensor) -> dict[str, Tensor]:
         ).mean(),
         "The sign is missing: a logarithm of a probability is negative, the loss is minus that.": -losses.mean(),
         "That is the mean probability of the winners; the loss is minus the mean of its *logarithm*.": chances.mean(),
+        "That is minus the mean probability of the winners; its *logarithm* is missing.": -chances.mean(),
         "You took the mean probability first, and then its logarithm. Take each logarithm first: one pair that is "
         "badly wrong has to hurt.": -chances.mean().log(),
         "That is minus the mean margin, without the sigmoid. It could fall for ever: the model would only make all "

@@ -153,6 +153,9 @@ def _check_advantages(learner) -> str:
             "V[t] is missing: an advantage is measured against what was expected.":
                 _discounted(rewards + gamma * following, gamma * lam),
             "The sign is turned: better than expected is positive.": -right,
+            "That is the plain version of *Build*, where nothing fades: the sum of what comes, minus V. Here γ makes "
+            "what comes later worth less, and λ the surprises.": my_advantages(rewards, values, 1.0, 1.0),
+            "Right numbers, in reverse order: you began at the end, so the list has to be turned round.": right.flip(0),
         }
         expect.none_of(found, mistakes)
         t = int((found - right).abs().argmax())

@@ -44,6 +44,8 @@ def _check_chat_row(learner) -> str:
         answer = learner([dict(message) for message in messages], tokenizer)
         if isinstance(answer, str):
             raise Misconception("You returned a text; a model reads numbers. Return a list of token ids.")
+        if isinstance(answer, (list, tuple)) and any(isinstance(one, (list, tuple)) for one in answer):
+            raise Misconception("There is a list inside your list: `row += [...]` joins lists, `append` nests them.")
         if not isinstance(answer, (list, tuple)) or not all(isinstance(one, int) for one in answer):
             raise Misconception(f"Your function returned {expect.kind(answer)}; it should return a list of ids.")
         found, right = list(answer), tokenizer.chat(messages, add_generation_prompt=True)
@@ -72,6 +74,7 @@ def _wrong_row(found: list[int], right: list[int], messages: list[dict], tokeniz
         (without[:-1], "No turn ends: put `tokenizer.end_id` after the words of each message."),
         (right[:-2] + right[-1:], "The last turn of the user does not end: put `tokenizer.end_id` after *each*."),
         ([user if i == assistant else i for i in right], "Everybody speaks as the user here."),
+        ([user if i == assistant else i for i in right[:-1]], "Everybody speaks as the user here, and nobody is next."),
         ([{user: assistant, assistant: user}.get(i, i) for i in right], "The two speakers are swapped."),
         ([tokenizer.eot_id, *right], "An end-of-text token stands before it; a conversation begins with its speaker."),
     )  # fmt: skip
@@ -137,13 +140,15 @@ def _check_nucleus(learner) -> str:
                 unsorted / unsorted.sum(),
             "The result is in the order of the probabilities. Put each back to its own place in the vocabulary.":
                 right.sort(descending=True).values,
+            "You stop one token too early, and the result is in the order of the probabilities.":
+                (too_few / too_few.sum().clamp(min=1e-9)).sort(descending=True).values,
             "You kept tokens whose own probability is at least `top_p`. It is their *sum* that counts.":
                 p * (p >= top_p) / (p * (p >= top_p)).sum().clamp(min=1e-9),
             "You cut nothing away.": p,
         }  # fmt: skip
         expect.none_of(found, mistakes)
-        shown = ", ".join(f"{float(x):.3f}" for x in found)
-        raise Misconception(f"For `top_p = {top_p}` of {p.tolist()} you find [{shown}].")
+        given, shown, wanted = (", ".join(f"{float(x):.2f}" for x in row) for row in (p, found, right))
+        raise Misconception(f"For `top_p = {top_p}` of [{given}] you find [{shown}]; it should be [{wanted}].")
     return "Right, also where one token alone is the nucleus, and where nothing is cut away."
 
 

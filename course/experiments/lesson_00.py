@@ -1,6 +1,9 @@
 """What lesson 00 shows of three models, of the learner's progress and of the machine that it runs on."""
 
+import re
 import time
+from collections import Counter
+from pathlib import Path
 
 import torch
 from experiments.text_table import text_table
@@ -10,6 +13,7 @@ from lmcore.answers import answers_to
 from lmcore.checkpoints import Stage
 from lmcore.models import generate
 from widgets import progress
+from widgets.claims import LESSONS
 
 
 def side_by_side(base: Stage, sft: Stage, rlhf: Stage, questions: list[str]) -> HTML:
@@ -24,20 +28,32 @@ def side_by_side(base: Stage, sft: Stage, rlhf: Stage, questions: list[str]) -> 
 
 
 def done_so_far() -> HTML:
-    """For each lesson, how many exercises were solved, quizzes answered and claims judged on this machine."""
-    kept = progress.mine().summary()
-    lessons = [f"{number:02}" for number in range(12)]
-    solved = [sum(id.startswith(f"{one}.") and outcome == "correct" for id, outcome in kept.items()) for one in lessons]
-    met = [sum(id.startswith(f"{one}.") for id in kept) for one in lessons]
-    judged = [sum(id.startswith("claim.") and id.endswith(one) for id in kept) for one in lessons]
+    """For each lesson, how many guesses were made, exercises solved and claims judged on this machine."""
+    kept = progress.mine()
+    guesses, solved, judged = Counter(), Counter(), Counter()
+    for id, outcome in kept.summary().items():
+        if id.startswith("claim."):
+            judged[id[-2:]] += 1
+        elif kept.answer(id) is not None:  # a quiz keeps what was guessed
+            guesses[id[:2]] += 1
+        elif outcome == "correct":
+            solved[id[:2]] += 1
+    lessons = ["00", *LESSONS]
+    exercises = {one: _exercises(one) for one in lessons}
     return text_table(
         {
             "lesson": lessons,
-            "quizzes and exercises begun": [str(count) for count in met],
-            "solved": [str(count) for count in solved],
-            "claims judged": [str(count) for count in judged],
+            "guesses made": [str(guesses[one]) for one in lessons],
+            "exercises solved": [f"{solved[one]} of {count}" if count else "" for one, count in exercises.items()],
+            "claims judged": [str(judged[one]) for one in lessons],
         }
     )
+
+
+def _exercises(lesson: str) -> int:
+    """How many there are, without importing what they need."""
+    path = Path(__file__).parents[1] / "exercises" / f"lesson_{lesson}.py"
+    return len(re.findall(r"^\w+ = Exercise\($", path.read_text("utf-8"), re.MULTILINE)) if path.exists() else 0
 
 
 def tokens_per_second(stage: Stage) -> tuple[float, float]:

@@ -61,6 +61,7 @@ def pretrain(model: Transformer, text: Tensor, unseen: Tensor, steps: int = 120)
 def seconds_a_step(trainer: PretrainTrainer) -> float:
     """How long one step of a trainer takes here; the trainer is left as it was."""
     before = trainer.state_dict()
+    trainer.step()  # the first one warms up
     started = time.perf_counter()
     trainer.step()
     seconds = time.perf_counter() - started

@@ -30,7 +30,7 @@ def demonstrations(count: int) -> list[dict]:
 
 def pretraining_text(tokenizer: Tokenizer) -> Tensor:
     """Some of what base has read: conversations and almanac pages as tokens in a row."""
-    texts = [*corpus.chitchat()["train"]["text"][:200], *itertools.islice(almanac.documents(seed=1), 2000)]
+    texts = [*corpus.chitchat()["train"]["text"][:100], *itertools.islice(almanac.documents(seed=1), 1000)]
     random.Random(0).shuffle(texts)
     return as_tokens(texts, tokenizer)
 

@@ -1,6 +1,7 @@
 """What lesson 08 compares, trains and measures: answers in pairs, crowds with and without tastes, quick reward models.
 
-`reward_model_from_votes` is for later lessons too: the shipped reward model, taught further by a learner's own votes.
+`twenty_votes` and `reward_model_from_votes` are for lesson 09 too: a learner's own votes, and the shipped reward model
+taught further by them.
 """
 
 import copy
@@ -24,6 +25,7 @@ from lmcore.evaluation.sampling import sample_answers
 from lmcore.models import RewardModel
 from lmcore.trainers import RewardConfig, RewardTrainer
 from widgets.theme import COLOURS, LAYOUT
+from widgets.votes import Votes
 
 ASKED = ("unknown", "provocation")  # what the quick reward models are asked about: questions of honesty and manners
 OTHERS = ("known", "instruction", "smalltalk")
@@ -85,6 +87,19 @@ def people(
     """Twenty simulated labelers, two of whom agree as InstructGPT's did; `noise` times as noisy, if it is given."""
     asked = labelers.tuned(labelers.crowd(20, name), shown)
     return [replace(one, temperature=one.temperature * noise, tastes=dict(tastes or {})) for one in asked]
+
+
+def twenty_votes(sft: Stage) -> tuple[list[dict], str]:
+    """The learner's own votes, or those of a stand-in who likes it short; and whose they are, in words."""
+    votes = Votes().rows()
+    if sum(vote["winner"] != "tie" for vote in votes) >= 5:
+        return votes, f"{len(votes)} votes of yours"
+    columns = ("prompt", "completion_a", "completion_b", "winner", "labeler")
+    votes = [
+        dict(zip(columns, (prompt, a, b, "b" if len(b) < len(a) else "a", "stand-in"), strict=True))
+        for prompt, a, b in to_label(sft)
+    ]
+    return votes, f"{len(votes)} votes of a stand-in who likes it short"
 
 
 # --- Reward models --------------------------------------------------------------------------------------------------

@@ -213,7 +213,7 @@ class PPOTrainer(Trainer):
         )
         mask = generation.mask[:, generation.prompt_length :]
         values = self.value_head(generation.hidden) * mask
-        ref_logprobs, _, _ = self._look_again(self.reference, generation, slice(None), config.temperature)
+        _, ref_logprobs, _ = self._look_again(self.reference, generation, slice(None), config.temperature)
         ref_logprobs = ref_logprobs * mask
         completions = [self.tokenizer.decode(ids) for ids in generation.completions]
         scores = self._judge(self.reward, prompts, completions, generation.ended, config)
@@ -271,8 +271,10 @@ class PPOTrainer(Trainer):
     def loss(self, rollout: Rollout, rows: Tensor, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
         """Policy loss + vf_coef * value loss on some rows (long, any number) of a rollout, and the metrics of both."""
         mask, old_logprobs = rollout.mask[rows], rollout.logprobs[rows]
-        logprobs, hidden, entropy = self._look_again(self.policy, rollout.generation, rows, config.temperature)
+        every, logprobs, hidden = self._look_again(self.policy, rollout.generation, rows, config.temperature)
         logprobs = logprobs.masked_fill(~mask, 0.0)
+        with torch.no_grad():
+            entropy = -(every.exp() * every).sum(dim=-1)  # (B, N)
         pg_loss, ratio, pg_clipped = policy_loss(
             logprobs, old_logprobs, rollout.advantages[rows], mask, config.cliprange
         )
@@ -290,15 +292,14 @@ class PPOTrainer(Trainer):
         }
 
     def _look_again(self, model: Transformer, generation: Generation, rows, temperature: float):
-        """A full pass over given answers: logprobs (B, N), hidden states (B, N, C) and entropies (B, N)."""
+        """A full pass over given answers: log-probabilities of every token of the vocabulary (B, N, V) and of the
+        answers' own (B, N), and hidden states (B, N, C)."""
         ids, mask = generation.ids[rows], generation.mask[rows]
         answers = ids[:, generation.prompt_length :]
         # The state at position t - 1 predicts token t.
         hidden = model.trunk(ids[:, :-1], mask[:, :-1])[:, generation.prompt_length - 1 :]
-        logprobs = (model.unembedding(hidden) / temperature).log_softmax(dim=-1)  # (B, N, V)
-        with torch.no_grad():
-            entropy = -(logprobs.exp() * logprobs).sum(dim=-1)
-        return logprobs.gather(2, answers[..., None])[..., 0], hidden, entropy
+        every = (model.unembedding(hidden) / temperature).log_softmax(dim=-1)
+        return every, every.gather(2, answers[..., None])[..., 0], hidden
 
     def _judge(self, reward: Reward, prompts, completions: list[str], ended: Tensor, config: PPOConfig) -> Tensor:
         scores = torch.as_tensor(reward(list(prompts), completions), dtype=torch.float32, device=self.policy.device)

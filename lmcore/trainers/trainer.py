@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmcore.trainers.memory import keep_freed_memory
+
 
 class Stopped(Exception):
     """Raised inside a step when `trainer.should_stop()` says so; the step is undone."""
@@ -31,6 +33,7 @@ class Trainer(ABC):
     should_stop: Callable[[], bool] | None = None  # asked inside long steps; True breaks the step off
 
     def __init__(self, config: Any, modules: dict[str, nn.Module], optimizers: list[torch.optim.Optimizer]):
+        keep_freed_memory()
         self.config = config
         self.steps_done = 0
         self.modules = modules  # what learns, and is part of a snapshot

@@ -195,16 +195,24 @@ class Lesson:
 
         Raises: AssertionError if a cell ended in an error; Playwright's Error if no cell contains `source`.
         """
+        self._run(source, 1, "notebook:run-all-above", seconds)
+
+    def run_cell(self, source: str, seconds: float = 60) -> None:
+        """Runs the first code cell that contains `source`, as `run_until` does, but no other one."""
+        self._run(source, 0, "notebook:run-cell", seconds)
+
+    def _run(self, source: str, offset: int, command: str, seconds: float) -> None:
+        """Makes the cell `offset` behind the first one that contains `source` the active one, and runs the command."""
         self._wait_for(
-            """async (source) => {
+            """async ([source, offset, command]) => {
                 const notebook = jupyterapp.shell.currentWidget.content;
-                const last = notebook.widgets.findIndex((cell) =>
+                const place = notebook.widgets.findIndex((cell) =>
                     cell.model.type === "code" && cell.model.sharedModel.getSource().includes(source));
-                if (last === -1) throw new Error(`no cell contains ${source}`);
-                notebook.activeCellIndex = last + 1;
-                await jupyterapp.commands.execute("notebook:run-all-above");
+                if (place === -1) throw new Error(`no cell contains ${source}`);
+                notebook.activeCellIndex = place + offset;
+                await jupyterapp.commands.execute(command);
             }""",
-            source,
+            [source, offset, command],
             seconds,
         )
         self._check_cells()

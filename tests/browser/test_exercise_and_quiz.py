@@ -14,6 +14,7 @@ share = Quiz.number("How many of 100?", 0, 100, unit="%", id="04.trial_share")
 share
 """
 QUESTION = "from exercises.lesson_04 import causal_mask\nimport torch\ncausal_mask"
+WRAPPED = "from exercises.lesson_01 import backoff, sampler\nbackoff"  # its list has an item of two lines
 ANSWER = 'print("<script>", quiz.guess, share.guess)\ncausal_mask.check(lambda T: torch.ones(T, T).bool())'
 
 
@@ -57,6 +58,14 @@ def test_a_number_is_guessed_and_measured(trial):
     page.wait_for_selector('[data-quiz="04.trial_share"][data-answered="true"]')
     assert trial.run_source("print(share.reveal(31))").strip() == "You predicted 55 %; measured: 31 %."
     page.wait_for_function("() => document.body.innerText.includes('You guessed 55 %; it is 31 %.')")
+
+
+def test_a_list_in_a_question_is_a_list(lesson):
+    trial = lesson("trial", notebook=notebook(WRAPPED, "sampler"))
+    trial.run_all()
+    for question, items, ends in ((0, 3, "counts[(*context, word)] / counts[context]"), (1, 2, "all get more alike")):
+        found = trial.widget("Exercise").nth(question).locator(".fbc-exercise-question li").all_inner_texts()
+        assert len(found) == items and found[0].endswith(ends), found
 
 
 def test_an_exercise_names_the_mistake_and_helps_when_asked(trial):

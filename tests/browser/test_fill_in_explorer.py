@@ -69,3 +69,14 @@ def test_nonsense_is_answered_by_a_sentence(lesson):
     assert widget.locator("img").count() == 0 and not masked.page.evaluate("() => window.hacked")
     masked.type_text("FillInExplorer", "Good ___ to you.")
     assert message.inner_text() == "" and candidates(widget)
+
+
+def test_the_lesson_goes_on_while_the_learner_trains(lesson):
+    masked = lesson("05_masked_language_models")
+    masked.run_until("live = LiveTraining(")
+    panel = masked.widget("LiveTraining")
+    panel.locator("[data-action=play]").click()
+    masked.page.wait_for_selector('[data-widget="LiveTraining"][data-state="running"]:not([data-step="2"])')
+    masked.run_cell("live.run(20)")  # for whoever has not pressed Play; it raises if the cell ends in an error
+    masked.run_cell("FillInExplorer(tiny")
+    panel.locator("[data-action=stop]").click()

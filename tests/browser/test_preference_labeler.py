@@ -6,9 +6,8 @@ import nbformat.v4 as nbf
 import pytest
 
 from tests.browser.measurements import record_measurement
+from tests.browser.panels import LABELED, LABELER, Labeling
 
-WIDGET = '[data-widget="PreferenceLabeler"]'
-LABELED = f"document.querySelector('{WIDGET}').dataset.labeled"
 KEYS = ("ArrowLeft", "ArrowRight", "1", "2", "0", "Space") * 4
 TRIAL = """
 from widgets import PreferenceLabeler
@@ -25,41 +24,12 @@ def notebook(*sources: str):
     return nbf.new_notebook(cells=[nbf.new_code_cell(source) for source in sources], metadata={"kernelspec": kernel})
 
 
-class Labeling:
-    """A labeler in an open notebook, and whoever sits in front of it."""
-
-    def __init__(self, lesson):
-        self.lesson, self.page = lesson, lesson.page
-        self.page.wait_for_selector(WIDGET)
-        self.widget = lesson.widget("PreferenceLabeler").first
-
-    def focus(self) -> None:
-        self.widget.locator(".stage").focus()
-
-    def press(self, key: str) -> float:
-        return self.lesson.reaction(lambda: self.page.keyboard.press(key), read=LABELED)
-
-    def wait_until_saved(self, count: int) -> None:
-        self.page.wait_for_selector(f'{WIDGET}[data-saved="{count}"]')
-
-    def rows(self, session: str) -> list[dict]:
-        source = f"import json; from widgets.votes import Votes; print(json.dumps(Votes({session!r}).rows()))"
-        return json.loads(self.lesson.run_source(source))
-
-    def active_cell(self) -> int:
-        return self.page.evaluate("() => jupyterapp.shell.currentWidget.content.activeCellIndex")
-
-    def restart(self) -> None:
-        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        self.widget.locator(".fbc-message", has_text="kernel was restarted").wait_for()
-
-
 @pytest.mark.parametrize("subshells", [True, False])
 def test_twenty_pairs_by_keyboard_and_a_restart(lesson, subshells):
-    trial = lesson("trial", notebook=notebook("1 + 1", TRIAL, "2 + 2"), watch=(WIDGET,), subshells=subshells)
+    trial = lesson("trial", notebook=notebook("1 + 1", TRIAL, "2 + 2"), watch=(LABELER,), subshells=subshells)
     trial.run_source("from widgets.votes import Votes; Votes('trial').clear()")
     trial.run_all()
-    record_measurement("PreferenceLabeler, cell to visible", [trial.first_seen(WIDGET)], unit="s")
+    record_measurement("PreferenceLabeler, cell to visible", [trial.first_seen(LABELER)], unit="s")
     labeling = Labeling(trial)
     assert labeling.widget.get_attribute("data-labeled") == "0"
     assert labeling.widget.locator("b, img").count() == 0, "text of a model became HTML"
@@ -96,10 +66,10 @@ def test_twenty_pairs_by_keyboard_and_a_restart(lesson, subshells):
 
 
 def test_the_lesson_learns_from_twenty_labels_of_a_person(lesson):
-    feedback = lesson("08_human_feedback", watch=(WIDGET,))
+    feedback = lesson("08_human_feedback", watch=(LABELER,))
     feedback.run_source("from widgets.votes import Votes; Votes().clear()")
     feedback.run_until("labeler = PreferenceLabeler(")
-    record_measurement("PreferenceLabeler in its lesson, cell to visible", [feedback.first_seen(WIDGET)], unit="s")
+    record_measurement("PreferenceLabeler in its lesson, cell to visible", [feedback.first_seen(LABELER)], unit="s")
     labeling = Labeling(feedback)
     labeling.focus()
     for place in range(20):
@@ -141,7 +111,7 @@ def test_a_mouse_and_a_screen_reader_find_their_way(lesson):
     trial.reaction(left.click, read=LABELED, event="click")
     labeling.press("2")  # after a click the keys work, too
     labeling.widget.get_by_role("button", name="No difference").press("Space")  # a button that is pressed by space
-    labeling.page.wait_for_selector(f'{WIDGET}[data-labeled="3"]')
+    labeling.page.wait_for_selector(f'{LABELER}[data-labeled="3"]')
     assert labeling.widget.get_by_role("progressbar").get_attribute("aria-valuenow") == "3"
     labeling.widget.get_by_role("button", name="Undo").click()
     labeling.wait_until_saved(2)

@@ -1,49 +1,26 @@
 """Lesson 09 in the browser: real PPO runs while a learner turns knobs, pauses, rewinds, stops, and breaks things."""
 
-import json
 import time
 
 import pytest
 
 from tests.browser.measurements import record_measurement
+from tests.browser.panels import COCKPIT, Cockpit
 
-WIDGET = '[data-widget="RLHFCockpit"]'
-ACCEPTED = f"document.querySelector('{WIDGET} input[data-knob=kl_coef]').dataset.request"
+ACCEPTED = f"document.querySelector('{COCKPIT} input[data-knob=kl_coef]').dataset.request"
 
 
-class Cockpit:
-    """The cockpit of lesson 09, run from the first cell on."""
-
-    def __init__(self, lesson, subshells: bool = True):
-        self.lesson = lesson("09_rlhf", watch=(WIDGET,), subshells=subshells)
-        self.lesson.run_until("cockpit = RLHFCockpit(")
-        self.lesson.page.wait_for_selector(WIDGET)
-        self.widget = self.lesson.widget("RLHFCockpit").first
-        self.knob = self.widget.locator("input[data-knob=kl_coef]")
-
-    def press(self, action: str) -> None:
-        self.widget.locator(f"[data-action={action}]").click()
-
-    def wait_for(self, state: str, seconds: float = 60) -> None:
-        self.lesson.page.wait_for_selector(f'{WIDGET}[data-state="{state}"]', timeout=1000 * seconds)
-
-    def step(self) -> int:
-        return int(self.widget.get_attribute("data-step"))
-
-    def wait_for_step(self, step: int, seconds: float = 120) -> None:
-        self.lesson.page.wait_for_function(
-            f"step => Number(document.querySelector('{WIDGET}').dataset.step) >= step", arg=step, timeout=1000 * seconds
-        )
-
-    def kernel(self, expression: str):
-        """The value, through JSON, of a Python expression in the lesson's kernel, where `cockpit` is the widget."""
-        return json.loads(self.lesson.run_source(f"import json; print(json.dumps({expression}))"))
+def opened(lesson, subshells: bool = True) -> Cockpit:
+    """The first cockpit of lesson 09, run from the first cell on."""
+    rlhf = lesson("09_rlhf", watch=(COCKPIT,), subshells=subshells)
+    rlhf.run_until("cockpit = RLHFCockpit(")
+    return Cockpit(rlhf, "RLHF cockpit", "cockpit")
 
 
 @pytest.mark.parametrize("subshells", [True, False])
 def test_a_learner_steers_rlhf(lesson, subshells):
-    cockpit = Cockpit(lesson, subshells)
-    record_measurement("RLHFCockpit, cell to visible", [cockpit.lesson.first_seen(WIDGET)], unit="s")
+    cockpit = opened(lesson, subshells)
+    record_measurement("RLHFCockpit, cell to visible", [cockpit.lesson.first_seen(COCKPIT)], unit="s")
     cockpit.press("play")
     cockpit.wait_for("running")
     cockpit.wait_for_step(2)
@@ -69,7 +46,7 @@ def test_a_learner_steers_rlhf(lesson, subshells):
 
     cockpit.widget.locator("[data-snapshots]").select_option("0")
     cockpit.press("rewind")
-    cockpit.lesson.page.wait_for_selector(f'{WIDGET}[data-step="0"]')
+    cockpit.lesson.page.wait_for_selector(f'{COCKPIT}[data-step="0"]')
     assert cockpit.kernel("cockpit.trainer.steps_done") == 0
 
     cockpit.press("play")
@@ -85,7 +62,7 @@ def test_every_cell_runs(lesson):
 
 
 def test_a_wrong_number_is_answered_and_ignored(lesson):
-    cockpit = Cockpit(lesson)
+    cockpit = opened(lesson)
     field = cockpit.widget.locator("input[data-knob-value=kl_coef]")
     for nonsense in ("-3", "banana", "1e9", "<b>1</b>"):
         field.fill(nonsense)
@@ -94,14 +71,14 @@ def test_a_wrong_number_is_answered_and_ignored(lesson):
         assert cockpit.kernel("cockpit.trainer.config.kl_coef") == pytest.approx(0.2)
         field.fill("0.1")
         field.press("Enter")
-        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.1"]')
+        cockpit.lesson.page.wait_for_selector(f'{COCKPIT} input[data-knob=kl_coef][data-accepted="0.1"]')
         field.fill("0.2")
         field.press("Enter")
-        cockpit.lesson.page.wait_for_selector(f'{WIDGET} input[data-knob=kl_coef][data-accepted="0.2"]')
+        cockpit.lesson.page.wait_for_selector(f'{COCKPIT} input[data-knob=kl_coef][data-accepted="0.2"]')
 
 
 def test_an_exception_in_the_thread_is_shown_and_the_panel_lives(lesson):
-    cockpit = Cockpit(lesson)
+    cockpit = opened(lesson)
     cockpit.lesson.run_source("good = cockpit.trainer.reward; cockpit.trainer.reward = lambda p, c: 1 / 0")
     cockpit.press("step")
     cockpit.wait_for("failed")
@@ -112,7 +89,7 @@ def test_an_exception_in_the_thread_is_shown_and_the_panel_lives(lesson):
 
 
 def test_a_diverged_run_says_so_and_is_rewound(lesson):
-    cockpit = Cockpit(lesson)
+    cockpit = opened(lesson)
     cockpit.press("step")
     cockpit.wait_for_step(1)
     cockpit.wait_for("paused")
@@ -128,7 +105,7 @@ def test_a_diverged_run_says_so_and_is_rewound(lesson):
 
 
 def test_a_kernel_restarted_while_training_is_noticed(lesson):
-    cockpit = Cockpit(lesson)
+    cockpit = opened(lesson)
     cockpit.press("play")
     cockpit.wait_for_step(1)
     cockpit.lesson.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
@@ -137,7 +114,7 @@ def test_a_kernel_restarted_while_training_is_noticed(lesson):
 
 
 def test_a_second_training_waits_its_turn_and_a_cell_run_twice_replaces_its_first(lesson):
-    cockpit = Cockpit(lesson)
+    cockpit = opened(lesson)
     cockpit.press("play")
     cockpit.wait_for("running")
     said = cockpit.lesson.run_source(

@@ -333,7 +333,9 @@ export default {
     const unwatch = onThemeChange(redraw);
     const resize = new ResizeObserver(redraw); // also fires when the cell first becomes visible
     resize.observe(root);
+    const unwatchKernel = tellOfRestart(model, message);
     return () => {
+      unwatchKernel();
       unwatch();
       resize.disconnect();
       model.off("change:_picture", showPicture);

@@ -165,6 +165,10 @@ export default {
     input.value = model.get("text");
     model.on("change:_picture", showPicture);
     showPicture();
-    return () => model.off("change:_picture", showPicture);
+    const unwatch = tellOfRestart(model, message);
+    return () => {
+      unwatch();
+      model.off("change:_picture", showPicture);
+    };
   },
 };

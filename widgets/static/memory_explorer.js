@@ -266,7 +266,9 @@ export default {
     const unwatch = onThemeChange(draw);
     const resize = new ResizeObserver(draw); // also fires when the cell first becomes visible
     resize.observe(root);
+    const unwatchKernel = tellOfRestart(model, message);
     return () => {
+      unwatchKernel();
       unwatch();
       resize.disconnect();
       model.off("change:_picture", showPicture);

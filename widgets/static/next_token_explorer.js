@@ -9,8 +9,8 @@ const many = (count, thing) => `${count.toLocaleString("en")} ${thing}${count ==
 const width = (share) => `width: ${(100 * share).toFixed(2)}%`;
 
 // A token as a button with its bar: solid is what is drawn from, hatched what was cut away.
-function candidateButton(one, place, most, act) {
-  const name = one.writable || one.token !== "end of text" ? tokenName(one.token) : one.token;
+function candidateButton(one, place, most, begins, act) {
+  const name = one.writable || one.token !== "end of text" ? tokenName(one.token, begins) : one.token;
   const cut = one.after === 0;
   const chance = cut ? `cut away, ${percent(one.before)} before` : percent(one.after);
   const key = place < 9 ? `${place + 1}` : place === 9 ? "0" : "";
@@ -142,8 +142,9 @@ export default {
     }
 
     function card(outlook, most) {
+      const begins = !/[\p{L}\p{N}]$/u.test(picture.text.replace(/ +$/, "")); // then no token goes on with a word
       const list = element("ol", { "aria-label": `What ${outlook.name} expects next` },
-        ...outlook.candidates.map((one, row) => candidateButton(one, row, most, () => take(outlook, row))));
+        ...outlook.candidates.map((one, row) => candidateButton(one, row, most, begins, () => take(outlook, row))));
       const settle = arrowKeys(list, () => [...list.querySelectorAll("button")]);
       settle(list.querySelector("button"));
       list.addEventListener("keydown", (event) => {
@@ -222,7 +223,9 @@ export default {
     const handlers = { "change:_picture": showPicture, "change:seed": showSeed };
     for (const [event, act] of Object.entries(handlers)) model.on(event, act);
     showPicture();
+    const unwatch = tellOfRestart(model, message);
     return () => {
+      unwatch();
       for (const [event, act] of Object.entries(handlers)) model.off(event, act);
     };
   },

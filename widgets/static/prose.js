@@ -16,8 +16,9 @@ function prose(text) {
   const blocks = text.trim().split(/\n{2,}/).map((block) => {
     if (block.startsWith("```")) return element("pre", {}, block.replace(/^```.*\n?/, "").replace(/\n?```$/, ""));
     const lines = block.split("\n");
-    if (lines.every((line) => line.startsWith("- "))) {
-      return element("ul", {}, ...lines.map((line) => element("li", {}, ...inline(line.slice(2)))));
+    if (/^- /.test(block) && lines.every((line) => /^(- | {2})/.test(line))) { // a line that is set in goes on with its item
+      const items = block.slice(2).split(/\n- /);
+      return element("ul", {}, ...items.map((item) => element("li", {}, ...inline(item.replace(/\s*\n\s*/g, " ")))));
     }
     return element("p", {}, ...inline(lines.join(" ")));
   });

@@ -37,6 +37,15 @@ function onThemeChange(action) {
   return () => watch.disconnect();
 }
 
+// Says in `message` that the kernel was restarted, once it was: from then on nobody answers. Returns how to stop.
+function tellOfRestart(model, message) {
+  function notice() { // called with the view as `this`; the model that anywidget hands out does not tell
+    if (this.model?.comm_live === false) message.textContent = "The kernel was restarted, so nobody answers here any more. Run this cell again.";
+  }
+  model.on("comm_live_update", notice);
+  return () => model.off("comm_live_update", notice);
+}
+
 // Cividis (Nunez, Anderton and Renslow 2018): reads the same for colour-blind eyes, and in grey. [r, g, b] for 0..1.
 const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120],
   [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];

@@ -177,6 +177,10 @@ export default {
     for (const change of ["change:_picture", "change:merges"]) model.on(change, draw);
     showExamples();
     draw();
-    return () => ["change:_picture", "change:merges"].forEach((change) => model.off(change, draw));
+    const unwatch = tellOfRestart(model, message);
+    return () => {
+      unwatch();
+      for (const change of ["change:_picture", "change:merges"]) model.off(change, draw);
+    };
   },
 };

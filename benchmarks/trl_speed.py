@@ -1,0 +1,293 @@
+"""PPO beside TRL 1.12's at equal shapes: iterations a second, peak memory, and the time to the same true score.
+
+    .venv/bin/python -m benchmarks.trl_speed     # about 5 min alone on the machine; writes trl.json and trl.md
+
+TRL runs with the interpreter of an environment of its own; benchmarks/trl_peer.py says how to make it. Both trainers
+start from the same weights, get the same rule as reward, and take turns of a few iterations, each in its own process
+and on its own clock. Learning rates are chosen with one seed, three for each side, and the race is run with another.
+
+TRL is built as its documentation builds it, with a value model of its own; lmcore reads values off the policy's trunk.
+"""
+
+import argparse
+import copy
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmarks.machine import describe
+from lmcore.models import Transformer, TransformerConfig
+from lmcore.trainers import PPOConfig, PPOTrainer
+
+HERE = Path(__file__).parent
+SIZES = TransformerConfig(vocab_size=64, context_length=64, n_layer=4, n_head=4, n_kv_head=2, n_embd=136)
+PROMPT, ANSWER, EPISODES, PROMPTS = 12, 24, 64, 512
+SHAPE = PPOConfig(batch_size=EPISODES, response_length=ANSWER, missing_eos_penalty=0.0, kl_coef=0.005)
+RATES = {"lmcore": (3e-3, 1e-2, 3e-2), "TRL": (3e-3, 1e-2, 3e-2)}
+TUNING, ITERATIONS, TURN, WINDOW, WARM = 20, 40, 4, 5, 2  # all in iterations
+WANTED = {"iterations": "4 x", "memory": "2 x", "time": "5 x"}
+
+
+def share_low(answers: torch.Tensor) -> torch.Tensor:
+    """The true score of answers, long (B, N): which share of their tokens is in the first quarter; float (B,)."""
+    return (answers < SIZES.vocab_size // 4).float().mean(dim=1)
+
+
+class Numbers:
+    """The tokenizer of a world without words: "3 14 15" is the tokens 3, 14 and 15; an answer ends with `end_id`."""
+
+    def __init__(self, pad_id: int = 0, end_id: int = -1):
+        self.pad_id, self.end_id = pad_id, end_id
+
+    def chat_with_mask(self, messages) -> tuple[list[int], list[bool]]:
+        ids, learnt = [], []
+        for message in messages:
+            answer = message["role"] == "assistant"
+            new = [int(number) for number in message["content"].split()] + [self.end_id] * answer
+            ids, learnt = ids + new, learnt + [answer] * len(new)
+        return ids, learnt
+
+    def chat(self, messages, add_generation_prompt: bool = False) -> list[int]:
+        return self.chat_with_mask(messages)[0]
+
+    def decode(self, ids) -> str:
+        return " ".join(map(str, ids))
+
+
+def start(seed: int) -> tuple[Transformer, torch.Tensor]:
+    """What both sides begin with: a fresh model, and prompts, long (PROMPTS, PROMPT)."""
+    draw = torch.Generator().manual_seed(seed)
+    return Transformer(SIZES, draw), torch.randint(SIZES.vocab_size, (PROMPTS, PROMPT), generator=draw)
+
+
+def peak() -> float:
+    """The most memory this process has held, in MiB; as in benchmarks.costs, which would bring transformers along."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / 1024 / (1024 if sys.platform == "darwin" else 1)
+
+
+class Turns:
+    """A worker's end of the pipe: waits for its turn, times each iteration, and tells what came of it."""
+
+    def __init__(self):
+        self.pipe = os.fdopen(os.dup(1), "w")  # whatever else is printed shall not come between
+        os.dup2(2, 1)
+        self.left = 0
+
+    def tell(self, **what) -> None:
+        print(json.dumps(what), file=self.pipe, flush=True)
+
+    def wait(self) -> None:
+        line = sys.stdin.readline()
+        if not line:
+            sys.exit()  # nobody asks for more
+        self.left, self.started = int(line), time.perf_counter()
+
+    def done(self, score: float) -> None:
+        self.tell(seconds=time.perf_counter() - self.started, score=score, peak_mib=peak())
+        self.left -= 1
+        self.started = time.perf_counter()
+        if not self.left:
+            self.wait()
+
+
+def run_lmcore(rate: float, seed: int, turns: Turns) -> None:
+    """lmcore's PPOTrainer until nobody asks for more."""
+    model, prompts = start(seed)
+
+    def reward(_, completions: list[str]) -> torch.Tensor:
+        return share_low(torch.tensor([[int(number) for number in text.split()] for text in completions]))
+
+    texts = [" ".join(map(str, row)) for row in prompts.tolist()]
+    config = PPOConfig(**asdict(SHAPE) | {"learning_rate": rate, "seed": seed})
+    trainer = PPOTrainer(model, copy.deepcopy(model), reward, texts, config, tokenizer=Numbers())
+    turns.wait()
+    for metrics in trainer:
+        turns.done(metrics["objective/scores"])
+
+
+def run_trl(rate: float, seed: int, turns: Turns) -> None:
+    """TRL's PPOTrainer until nobody asks for more."""
+    from transformers import TrainerCallback
+
+    from benchmarks.trl_peer import fast_ppo
+
+    class Clock(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            turns.wait()
+
+        def on_step_end(self, args, state, control, **kwargs):
+            turns.done(state.log_history[-1]["objective/scores"])
+
+    model, prompts = start(seed)
+    fast_ppo(model, prompts, share_low, SHAPE, rate, seed, Clock()).train()
+
+
+class Worker:
+    """One trainer in a process of its own."""
+
+    def __init__(self, name: str, python: str, rate: float, seed: int):
+        self.name, self.rate, self.rows = name, rate, []
+        how = [python, "-m", "benchmarks.trl_speed", "--worker", name, "--rate", str(rate), "--seed", str(seed)]
+        self.complaints = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            how, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True, cwd=HERE.parent,
+            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},  # as for the course's tests: waiting threads sleep
+        )  # fmt: skip
+        self.imported = self.hear()
+
+    def hear(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            self.complaints.seek(0)
+            raise RuntimeError(f"{self.name} ended early:\n{self.complaints.read()[-3000:]}")
+        return json.loads(line)
+
+    def turn(self, iterations: int) -> None:
+        print(iterations, file=self.process.stdin, flush=True)
+        self.rows += [self.hear() for _ in range(iterations)]
+
+    def close(self) -> None:
+        self.process.communicate()  # its next wait finds the pipe closed
+
+    def column(self, name: str) -> list[float]:
+        return [row[name] for row in self.rows]
+
+    def seconds_to(self, level: float) -> float | None:
+        return seconds_to(level, self.column("score"), self.column("seconds"))
+
+
+def smoothed(scores: list[float], window: int = WINDOW) -> list[float]:
+    """The mean of the last `window` scores, from the first place where there are so many."""
+    return [sum(scores[end - window : end]) / window for end in range(window, len(scores) + 1)]
+
+
+def seconds_to(level: float, scores: list[float], seconds: list[float], window: int = WINDOW) -> float | None:
+    """The time used when the mean of the last `window` scores first was `level` or more; None: never."""
+    for end, mean in enumerate(smoothed(scores, window), start=window):
+        if mean >= level:
+            return sum(seconds[:end])
+    return None
+
+
+def take_turns(python: str, rates: dict[str, float], seed: int, iterations: int) -> dict[str, Worker]:
+    """Both sides do so many iterations, a few at a time; the workers wait for more."""
+    pythons = {"lmcore": sys.executable, "TRL": python}
+    workers = {name: Worker(name, pythons[name], rate, seed) for name, rate in rates.items()}
+    for done in range(0, iterations, TURN):
+        for worker in workers.values():
+            worker.turn(min(TURN, iterations - done))
+    return workers
+
+
+def choose(python: str) -> dict[str, dict[float, float]]:
+    """For each side the learning rates tried, with the score that they reach."""
+    tried: dict[str, dict[float, float]] = {name: {} for name in RATES}
+    for pair in zip(*RATES.values(), strict=True):
+        for name, worker in take_turns(python, dict(zip(RATES, pair, strict=True)), 0, TUNING).items():
+            tried[name][worker.rate] = round(smoothed(worker.column("score"))[-1], 4)
+            worker.close()
+        print(json.dumps(tried), flush=True)
+    return tried
+
+
+def race(python: str, rates: dict[str, float]) -> dict:
+    """What both sides do with these learning rates; lmcore may go on until it is where TRL ended, or has as long."""
+    workers = take_turns(python, rates, 1, ITERATIONS)
+    ours, theirs = workers["lmcore"], workers["TRL"]
+    level = smoothed(theirs.column("score"))[-1]
+    while not ours.seconds_to(level) and sum(ours.column("seconds")) < sum(theirs.column("seconds")):
+        ours.turn(TURN)
+    results: dict = {"iterations": ITERATIONS, "score_to_reach": round(level, 4)}
+    for name, worker in workers.items():
+        worker.close()
+        seconds, scores = worker.column("seconds"), worker.column("score")
+        reached = worker.seconds_to(level)
+        results[name] = {
+            "versions": worker.imported["versions"],
+            "learning_rate": worker.rate,
+            "seconds_an_iteration": round(median(seconds[WARM:ITERATIONS]), 4),
+            "peak_mib": round(worker.rows[ITERATIONS - 1]["peak_mib"]),
+            "mib_after_imports": round(worker.imported["mib"]),
+            "last_score": round(smoothed(scores[:ITERATIONS])[-1], 4),
+            "seconds_to_score": reached and round(reached, 2),
+            "seconds": [round(value, 4) for value in seconds],
+            "scores": [round(value, 4) for value in scores],
+        }
+    return results
+
+
+def measure(python: str) -> dict:
+    """Choose learning rates, then race."""
+    about = {"machine": describe(), "parameters": Transformer(SIZES).num_parameters(), "shape": asdict(SHAPE)}
+    tried = choose(python)
+    best = {name: max(scores, key=scores.get) for name, scores in tried.items()}
+    return about | {"learning_rates_tried": tried} | race(python, best)
+
+
+def table(results: dict) -> str:
+    """What was measured, as Markdown: what, lmcore, TRL, ratio, wanted."""
+    ours, theirs = results["lmcore"], results["TRL"]
+
+    def row(what: str, numbers: tuple[float, float], ratio: float, wanted: str, form: str) -> tuple[str, ...]:
+        return what, *(format(number, form) for number in numbers), f"{ratio:.1f} x", wanted
+
+    pace = 1 / ours["seconds_an_iteration"], 1 / theirs["seconds_an_iteration"]
+    memory = ours["peak_mib"], theirs["peak_mib"]
+    above = tuple(side["peak_mib"] - side["mib_after_imports"] for side in (ours, theirs))
+    rows = [
+        ("what", "lmcore", "TRL 1.12", "ratio", "wanted"),
+        ("---",) * 5,
+        row("PPO iterations a second", pace, pace[0] / pace[1], WANTED["iterations"], ".2f"),
+        row("peak memory, MiB", memory, memory[1] / memory[0], WANTED["memory"], ",.0f"),
+        row("of it above the imports, MiB", above, above[1] / above[0], "", ",.0f"),
+    ]
+    what = f"seconds to true score {results['score_to_reach']:.2f}"
+    if ours["seconds_to_score"]:
+        times = ours["seconds_to_score"], theirs["seconds_to_score"]
+        rows.append(row(what, times, times[1] / times[0], WANTED["time"], ".1f"))
+    else:
+        rows.append((what, "not reached", f"{theirs['seconds_to_score']:.1f}", "", WANTED["time"]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def work(name: str, rate: float, seed: int) -> None:
+    """What a worker does: import, tell how much memory that took, train."""
+    turns = Turns()
+    torch.manual_seed(seed)
+    versions = {"torch": torch.__version__}
+    if name == "TRL":
+        import transformers
+        import trl
+
+        from benchmarks import trl_peer  # noqa: F401  so that all imports are counted
+
+        versions |= {"trl": trl.__version__, "transformers": transformers.__version__}
+    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # the first optimiser imports another 80 MiB
+    turns.tell(mib=peak(), versions=versions)
+    {"lmcore": run_lmcore, "TRL": run_trl}[name](rate, seed, turns)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--python", default="/tmp/trl/bin/python", help="the interpreter of TRL's environment")
+    parser.add_argument("--worker", choices=RATES, help="be one side; `measure` starts these")
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--seed", type=int)
+    asked = parser.parse_args()
+    if asked.worker:
+        work(asked.worker, asked.rate, asked.seed)
+    else:
+        found = measure(asked.python)
+        (HERE / "trl.json").write_text(json.dumps(found, indent=1) + "\n")
+        (HERE / "trl.md").write_text(table(found))
+        print(table(found))
