@@ -2,14 +2,11 @@
 
 import json
 import math
-import re
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -135,15 +132,9 @@ def peak_memory() -> dict[str, dict[str, float]]:
     }
 
 
-_MEMORY = "from benchmarks.costs import busy, peak; busy({task!r}, {whose!r}); print(peak())"
-
-
-def peak() -> float:
-    """The most memory this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: what getrusage says here is inherited from whoever started this process
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
+_MEMORY = (
+    "from benchmarks.costs import busy; from benchmarks.machine import peak; busy({task!r}, {whose!r}); print(peak())"
+)
 
 
 def busy(task: str, whose: str) -> None:

@@ -1,8 +1,10 @@
-"""python -m benchmarks.machine: the machine that a number was measured on, as one short table."""
+"""python -m benchmarks.machine: the machine that a number was measured on, as one short table; and a process's peak."""
 
 import importlib.metadata
 import os
 import platform
+import re
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +17,16 @@ def processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak() -> float:
+    """The most memory this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: what getrusage says here is inherited from whoever started this process
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    import resource  # there is none on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
 
 
 def describe() -> dict[str, str | int | float]:

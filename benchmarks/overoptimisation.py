@@ -1,4 +1,4 @@
-"""The reward rises and the answers get worse: `python -m benchmarks.overoptimisation` (about 15 minutes)
+"""The reward rises and the answers get worse: `python -m benchmarks.overoptimisation` (half an hour)
 
 Gao et al. 2022 (arXiv 2210.10760) in miniature. Reward models of three sizes learn from three numbers of votes of the
 simulated crowd; each is a proxy of the judge, and is optimised from the shipped SFT model, by best-of-n and by PPO
@@ -44,7 +44,7 @@ ROWS_AT_ONCE = 128  # answers looked at together
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured; the defaults take about 15 minutes on two cores."""
+    """How much is measured; the defaults took half an hour beside other work."""
 
     layers: tuple[int, ...] = (1, 2, 4)  # of the proxies
     labels: tuple[int, ...] = (500, 3000, 18_000)

@@ -13,7 +13,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, peak
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import PPOConfig, PPOTrainer
 
@@ -67,12 +66,6 @@ def start(seed: int) -> tuple[Transformer, torch.Tensor]:
     """What both sides begin with: a fresh model, and prompts, long (PROMPTS, PROMPT)."""
     draw = torch.Generator().manual_seed(seed)
     return Transformer(SIZES, draw), torch.randint(SIZES.vocab_size, (PROMPTS, PROMPT), generator=draw)
-
-
-def peak() -> float:
-    """The most memory this process has held, in MiB; as in benchmarks.costs, which would bring transformers along."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes / 1024 / (1024 if sys.platform == "darwin" else 1)
 
 
 class Turns:
@@ -141,7 +134,7 @@ class Worker:
         self.complaints = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             how, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True, cwd=HERE.parent,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},  # as for the course's tests: waiting threads sleep
+            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},  # waiting threads of either side sleep
         )  # fmt: skip
         self.imported = self.hear()
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from benchmarks import alignment, costs, generation, report, training
+from benchmarks import alignment, costs, curves, generation, machine, report, training, trl_speed
 from benchmarks.peers import as_llama, gpt2
 from benchmarks.training import Run
 from lmcore.models import Transformer, TransformerConfig
@@ -92,7 +92,15 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
     assert f"{whole['tokens_per_second']:,}" in made
 
 
+@pytest.mark.parametrize(
+    "name, table", [("alignment", alignment.table), ("overoptimisation", curves.table), ("trl", trl_speed.table)]
+)
+def test_the_stored_tables_are_made_of_the_stored_numbers(name, table):
+    path = report.RESULTS.with_name(f"{name}.json")
+    assert table(json.loads(path.read_text())) == path.with_suffix(".md").read_text()
+
+
 def test_the_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     held = torch.ones(100_000_000)  # 400 MB
-    found = costs.in_a_new_process("from benchmarks.costs import peak; print(peak())")
-    assert 50 < found < costs.peak() - held.nbytes / 2**20 / 2
+    found = costs.in_a_new_process("import torch; from benchmarks.machine import peak; print(peak())")
+    assert 50 < found < machine.peak() - held.nbytes / 2**20 / 2

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from lmcore.trainers.trainer import Stopped
 from widgets.snapshots import Snapshots
 
+_USUAL_INTERVAL = sys.getswitchinterval()  # one training may start while another one ends, so it is asked here, once
 _turn = threading.Lock()
 _hands: WeakKeyDictionary = WeakKeyDictionary()  # trainer -> a lock: two widgets may show the same trainer
 _running: "BackgroundTraining | None" = None  # two at once would each be half as fast: one per process
@@ -174,8 +175,7 @@ class BackgroundTraining:
         if sys.platform == "linux":  # where threads have priorities of their own, those that answer a learner go first:
             with suppress(OSError):  # slider to answer, p95, with both cores busy: 250 ms without this, 140 with it
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(0.001)  # seconds until whoever waits for Python gets it, 0.005 by default
+        sys.setswitchinterval(0.001)  # seconds until whoever waits for Python gets it
         while True:
             self.on_change()
             with self.lock:
@@ -193,7 +193,7 @@ class BackgroundTraining:
                 pass  # the wish that broke it off comes next
             except BaseException as error:  # whatever a learner's reward may raise: shown, never printed
                 self._fail(error)
-        sys.setswitchinterval(usual)
+        sys.setswitchinterval(_USUAL_INTERVAL)
         self.on_change()
 
     def _next_job(self) -> Callable[[], None] | None:

@@ -228,9 +228,6 @@ function render({ model, el }) {
     showStanding();
     speak();
   }
-  function noticeConnection() { // called with the view as `this`; the model that anywidget hands out does not tell
-    if (this.model?.comm_live === false) die();
-  }
 
   const pulse = setInterval(() => {
     const silent = performance.now() - heard;
@@ -247,14 +244,14 @@ function render({ model, el }) {
   const themes = onThemeChange(drawSoon); // projector mode moves the axes
 
   model.on("msg:custom", hear);
-  model.on("comm_live_update", noticeConnection);
+  const unwatchKernel = onRestart(model, die);
   el.append(root);
   showStanding();
   drawSoon();
   ask("hello");
   return () => {
     model.off("msg:custom", hear);
-    model.off("comm_live_update", noticeConnection);
+    unwatchKernel();
     widths.disconnect();
     themes();
     clearInterval(pulse);

@@ -116,11 +116,6 @@ export default {
       store();
       show();
     }
-    function noticeConnection() { // called with the view as `this`; the model that anywidget hands out does not tell
-      if (this.model?.comm_live !== false) return;
-      dead = true;
-      show();
-    }
 
     root.addEventListener("keydown", (event) => {
       const what = KEYS[event.key];
@@ -136,12 +131,15 @@ export default {
     show();
     model.on("change:_kept", hear);
     model.on("change:choices", show);
-    model.on("comm_live_update", noticeConnection);
+    const unwatchKernel = onRestart(model, () => {
+      dead = true;
+      show();
+    });
     return () => {
       clearTimeout(timer);
       model.off("change:_kept", hear);
       model.off("change:choices", show);
-      model.off("comm_live_update", noticeConnection);
+      unwatchKernel();
     };
   },
 };

@@ -37,13 +37,20 @@ function onThemeChange(action) {
   return () => watch.disconnect();
 }
 
-// Says in `message` that the kernel was restarted, once it was: from then on nobody answers. Returns how to stop.
-function tellOfRestart(model, message) {
+// Calls `act` once the kernel was restarted: from then on nobody answers. Returns how to stop listening.
+function onRestart(model, act) {
   function notice() { // called with the view as `this`; the model that anywidget hands out does not tell
-    if (this.model?.comm_live === false) message.textContent = "The kernel was restarted, so nobody answers here any more. Run this cell again.";
+    if (this.model?.comm_live === false) act();
   }
   model.on("comm_live_update", notice);
   return () => model.off("comm_live_update", notice);
+}
+
+// Says in `message` that it was.
+function tellOfRestart(model, message) {
+  return onRestart(model, () => {
+    message.textContent = "The kernel was restarted, so nobody answers here any more. Run this cell again.";
+  });
 }
 
 // Cividis (Nunez, Anderton and Renslow 2018): reads the same for colour-blind eyes, and in grey. [r, g, b] for 0..1.
