@@ -2,7 +2,11 @@
 
 import os
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,28 +16,70 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 # whatever else runs, and tiny tensors take minutes; if it slept at once, a lesson would take a third longer.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 BROWSER = Path(__file__).parent / "tests" / "browser"
+ALONE = "within_a_second"  # in the name of a test that no other may disturb
 left_out = pytest.StashKey[str]()
 own_home = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Two processes run the whole suite, unless `-n` or `--pdb` says otherwise; what is picked by hand, one."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.usepdb
+    if whole and not hasattr(config, "workerinput"):
+        if config.getoption("numprocesses", 0) is None:
+            config.option.numprocesses = 2
+        look_for_chromium(config)  # here, since the two can neither refuse to begin nor have the last word
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Unit tests stay together and in order, so do the lessons: one process begins with each, then they share the
+    browser tests, file by file. What promises an answer within a second is the last."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByKind(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if ALONE in nodeid:
+                return ALONE
+            return nodeid.split("::" if nodeid.startswith("tests/browser/") else "/")[0]
+
+    config.option.loadscopereorder = False  # pytest_collection_modifyitems has put them in order
+    return ByKind(config, log)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A learner's progress neither changes what the lessons print nor is changed by it."""
-    config.stash[own_home] = tempfile.TemporaryDirectory(prefix="blank-to-chat-")
+    shared = os.environ["BLANK_TO_CHAT_HOME"] if hasattr(config, "workerinput") else None
+    config.stash[own_home] = tempfile.TemporaryDirectory(prefix="blank-to-chat-", dir=shared)
     os.environ["BLANK_TO_CHAT_HOME"] = config.stash[own_home].name
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves the browser tests out where there is no browser, unless FBC_BROWSER=required."""
-    if collection_path != BROWSER:
-        return None
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that must be alone waits until no other process has a home any more."""
+    own, until = Path(item.config.stash[own_home].name), time.monotonic() + 300
+    while ALONE in item.name and hasattr(item.config, "workerinput") and time.monotonic() < until:
+        if list(own.parent.iterdir()) == [own]:
+            break
+        time.sleep(0.2)
+    return (yield)
+
+
+def look_for_chromium(config: pytest.Config) -> bool:
+    """Whether there is a browser; if not, the last line will say so, or nothing begins with FBC_BROWSER=required."""
     from tests.browser.chromium import HOW_TO_GET_IT, find_chromium
 
     if find_chromium():
-        return None
+        return True
     if os.environ.get("FBC_BROWSER") == "required":
         raise pytest.UsageError(f"no Chromium was found, and FBC_BROWSER=required; to get it: {HOW_TO_GET_IT}")
     config.stash[left_out] = f"Left out: the browser tests, since no Chromium was found; to get it: {HOW_TO_GET_IT}"
-    return True
+    return False
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the browser tests out where there is no browser."""
+    return True if collection_path == BROWSER and not look_for_chromium(config) else None
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
@@ -43,14 +89,14 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick answers first: unit tests, then lessons, then the browser."""
+    """Quick answers first: unit tests, then lessons, then the browser, where files of many tests come first."""
+    tests = Counter(item.path for item in items)
 
-    def kind(item: pytest.Item) -> int:
-        if BROWSER in item.path.parents:
-            return 2
-        return int(item.path.suffix == ".ipynb")
+    def place(item: pytest.Item) -> tuple[bool, float]:
+        kind = 2 + 1 / tests[item.path] if BROWSER in item.path.parents else float(item.path.suffix == ".ipynb")
+        return (True, -kind) if ALONE in item.name else (False, kind)
 
-    items.sort(key=kind)
+    items.sort(key=place)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -81,7 +81,7 @@ def test_two_or_three_hints_and_a_question_that_says_what_to_return(id):
 
 
 @every_exercise
-@pytest.mark.parametrize("strange", STRANGE, ids=repr)
+@pytest.mark.parametrize("strange", STRANGE, ids=lambda one: repr(one).split(" at ")[0])  # addresses differ
 def test_a_strange_result_gets_a_sentence_that_does_not_speak_of_the_check(id, strange):
     exercise = EXERCISES[id].check(lambda *inputs: strange)
     assert exercise.outcome == "incorrect"

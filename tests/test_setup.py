@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,12 @@ def test_every_pin_lies_in_the_declared_range():
     for one in map(Requirement, declared(*EXTRAS)):
         assert one.specifier.contains(PINS[canonicalize_name(one.name)]), f"{one} does not admit the tested version"
     assert PINS["torch"] == "2.13.0"
+
+
+def test_every_pin_runs_on_the_oldest_python_that_is_promised():
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"  # Debian 12 has 3.11.2
+    wants = {name: metadata(name)["Requires-Python"] or "" for name in closure(declared("test", "browser"))}
+    assert not {name: wanted for name, wanted in wants.items() if not SpecifierSet(wanted).contains(oldest)}
 
 
 def test_ranges_stay_wide():

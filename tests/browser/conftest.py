@@ -1,4 +1,4 @@
-"""The lessons in a real JupyterLab and a real Chromium: one server and one browser for all browser tests."""
+"""The lessons in a real JupyterLab and a real Chromium: one server and one browser for all that a process tests."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -57,7 +57,8 @@ def lesson(lab, browser, request, tmp_path) -> Iterator[Callable[..., Lesson]]:
         name: str, watch: tuple[str, ...] = (), subshells: bool = True, notebook: nbformat.NotebookNode | None = None
     ) -> Lesson:
         if COURSE.is_dir():
-            shutil.copytree(COURSE, lab.course, dirs_exist_ok=True)
+            no_cache = shutil.ignore_patterns("__pycache__")  # a lesson that is tested now may be writing into it
+            shutil.copytree(COURSE, lab.course, ignore=no_cache, dirs_exist_ok=True)
         if notebook is not None:
             nbformat.write(notebook, lab.course / f"{name}.ipynb")
         lab.use_subshells(subshells)
