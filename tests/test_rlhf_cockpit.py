@@ -63,12 +63,17 @@ def cockpit():
 def test_shows_what_there_is_to_see(cockpit):
     plan = cockpit().plan
     drawn = {(one["name"], one["colour"]) for chart in plan["charts"] for one in chart["series"]}
-    assert drawn == {("objective/scores", "reward"), ("objective/gold_score", "gold"), ("objective/kl", "kl")}
+    assert {("objective/scores", "reward"), ("objective/gold_score", "gold"), ("objective/kl", "kl")} < drawn
+    vital = {"val/response_length", "val/num_eos_tokens", "policy/entropy_avg", "val/ratio"}
+    assert vital < {name for name, _ in drawn}
     assert {colour for _, colour in drawn} <= theme.COLOURS.keys()
     assert "objective/sqrt_kl" in {chart["x"] for chart in plan["charts"]}
     assert [knob["name"] for knob in plan["knobs"]][:2] == ["kl_coef", "learning_rate"]
     assert [recipe["name"] for recipe in plan["recipes"]] == [*RECIPES, "Back to normal"]
     assert all(recipe["watch"] for recipe in plan["recipes"])
+    assert {recipe["name"]: recipe["mend"] for recipe in plan["recipes"]}.items() >= {
+        (name, recipe["mend"]) for name, recipe in RECIPES.items()
+    }
     assert repr(cockpit()) == "RLHFCockpit()"
 
 
@@ -95,7 +100,8 @@ def test_a_recipe_sets_its_knobs_and_training_goes_on(cockpit, recipe):
     widget.run(2)
     before = widget.trainer.config
     widget.apply(recipe)
-    wanted = RECIPES.get(recipe, {"set": {}})["set"]
+    about = RECIPES.get(recipe, {})
+    wanted = about.get("set", {}) | {"mistake": about.get("mistake", "none")}
     config = widget.trainer.config
     assert {name: getattr(config, name) for name in wanted} == wanted
     assert {change["name"] for change in widget.changes} == {n for n, v in wanted.items() if v != getattr(before, n)}
@@ -118,7 +124,8 @@ def test_the_leash_holds_as_tightly_as_it_is_held(cockpit):
 
 def test_recipes_that_the_trainer_or_the_knobs_cannot_follow_are_not_offered():
     widget = RLHFCockpit(ppo(), knobs={"kl_coef": (0.0, 0.2), "learning_rate": (1e-5, 1e-2, "log"), "no_such": (0, 1)})
-    assert list(widget._recipes) == ["Turn the leash off", "Back to normal"]
+    mistakes = [name for name, recipe in RECIPES.items() if "mistake" in recipe]
+    assert list(widget._recipes) == ["Turn the leash off", *mistakes, "Back to normal"]
     assert [knob["name"] for knob in widget.plan["knobs"]] == ["kl_coef", "learning_rate"]
 
 
@@ -153,6 +160,35 @@ def test_a_reward_that_is_not_a_number_counts_as_divergence(cockpit):
     assert widget.message.startswith("Training diverged: the reward of the answer ") and widget.trainer.steps_done == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "None (is a `return` missing?)"),
+        ("good", "'good' (str)"),
+        (1.5, "1.5 (float)"),
+        ([0.5, 1, True], "a list of 3 numbers"),
+        (["good"] * 32, "a list with 'good' in it"),
+        ([1.0] * 31 + [None], "a list with None in it"),
+        ([[1.0]] * 32, "a list with [1.0] in it"),
+        (torch.zeros(32, 1), "a Tensor of shape (32, 1)"),
+        ({"score": 1}, "{'score': 1} (dict)"),
+    ],
+    ids=str,
+)
+def test_a_reward_that_returns_something_else_is_told_what_and_what_it_must_return(cockpit, given, words):
+    widget = cockpit(reward=lambda prompts, completions: given)
+    with pytest.raises((TypeError, ValueError)) as told:
+        widget.run(1)
+    said = f"the reward returned {words}; it must return one number an answer, here 32, as a list or a tensor"
+    assert str(told.value) == said and said in widget.message and widget.trainer.steps_done == 0
+
+
+@pytest.mark.parametrize("kind", [list, tuple, lambda scores: scores.numpy(), lambda scores: scores.tolist()])
+def test_a_reward_may_be_a_list_or_an_array(cockpit, kind):
+    row = cockpit(reward=lambda prompts, completions: kind(count_a(prompts, completions))).run(1)[0]
+    assert row["objective/scores"] == cockpit().run(1)[0]["objective/scores"]
+
+
 def test_stop_breaks_off_a_long_generation(cockpit):
     widget = cockpit(batch_size=4096, num_ppo_epochs=50)
     weights = copy.deepcopy(widget.trainer.policy.state_dict())
@@ -165,7 +201,7 @@ def test_stop_breaks_off_a_long_generation(cockpit):
 
 def test_without_a_true_score_none_is_drawn(cockpit):
     plan = cockpit(gold=None).plan
-    assert [[one["name"] for one in chart["series"]] for chart in plan["charts"]] == [
+    assert [[one["name"] for one in chart["series"]] for chart in plan["charts"][:3]] == [
         ["objective/scores"],
         ["objective/kl"],
         ["objective/scores"],

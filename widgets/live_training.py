@@ -12,25 +12,9 @@ import traitlets
 from widgets import theme
 from widgets.background import AnotherIsRunning, BackgroundTraining
 from widgets.knobs import Knob
+from widgets.metrics import METRICS
 
 NEWS_EVERY = 0.1  # seconds; more often than that no eye can follow
-
-# Metric -> what it is, and its colour. A metric that is not here is drawn under its own name.
-METRICS = {
-    "objective/scores": ("reward (proxy)", "reward"),
-    "objective/gold_score": ("true score", "gold"),
-    "objective/kl": ("KL, nats an answer", "kl"),
-    "objective/rlhf_reward": ("reward minus KL penalty", "rlhf"),
-    "objective/entropy": ("entropy, nats an answer", "mlm"),
-    "objective/kl_coef": ("KL coefficient", "base"),
-    "val/response_length": ("tokens an answer", "sft"),
-    "val/num_eos_tokens": ("answers that end", "base"),
-    "loss": ("loss, nats a token", "rlhf"),
-    "eval_loss": ("loss on unseen text", "gold"),
-    "lr": ("learning rate", "base"),
-    "grad_norm": ("length of the gradient", "mlm"),
-    "objective/sqrt_kl": ("√KL", "kl"),
-}
 OTHER_COLOURS = ("rlhf", "reward", "gold", "kl", "mlm", "sft", "base")
 
 _alive: dict[str, list["LiveTraining"]] = {}  # cell -> what its latest run made
@@ -206,9 +190,13 @@ class LiveTraining(anywidget.AnyWidget):
             for series in chart["series"]:
                 points = [(h.get(chart["x"]), h[series["name"]]) for h in self.history if series["name"] in h]
                 figure.add_scatter(
-                    x=[x for x, _ in points], y=[y for _, y in points], name=series["label"],
+                    x=[x for x, _ in points],
+                    y=[y for _, y in points],
+                    name=series["label"],
                     mode="lines" if chart["x"] == "step" else "markers",
-                    line={"color": theme.COLOURS[series["colour"]]}, row=row, col=1,
+                    line={"color": theme.COLOURS[series["colour"]]},
+                    row=row,
+                    col=1,
                 )
             figure.update_xaxes(title=chart["x_label"], row=row, col=1)
             for change in self.changes if chart["x"] == "step" else ():

@@ -9,7 +9,7 @@ Shapes: B episodes, P prompt tokens (padded left), N answer tokens (padded right
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,8 @@ from torch import Tensor, nn
 
 from lmcore.models import Generation, Transformer, ValueHead, generate
 from lmcore.trainers.pretrain import pretraining_loss
+from lmcore.trainers.scoring import Reward, scores_of
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
-
-Reward = Callable[[list[str], list[str]], Tensor]
-"""reward(prompts, completions) -> float (B,): a rule, the judge, a reward model, or a learner's own function."""
 
 
 @dataclass(frozen=True)
@@ -198,19 +196,25 @@ class PPOTrainer(Trainer):
             "objective/kl_coef": config.kl_coef,
         }
 
-    @torch.no_grad()
-    def rollout(self, prompts: Sequence[str], config: PPOConfig) -> tuple[Rollout, dict[str, float]]:
-        """Answer the prompts, judge the answers, and work out advantages. Also returns the `objective/` metrics."""
-        generation = generate(
-            self.policy,
+    def answer(
+        self, model: Transformer, prompts: Sequence[str], config: PPOConfig, generator: torch.Generator
+    ) -> Generation:
+        """Sample an answer to each prompt, and record the log-probability of each of its tokens."""
+        return generate(
+            model,
             [self._as_chat(prompt) for prompt in prompts],
             config.response_length,
             temperature=config.temperature,
             stop_id=self.tokenizer.end_id,
             pad_id=self.tokenizer.pad_id,
-            generator=self.generator,
+            generator=generator,
             on_token=self.check_stop,
         )
+
+    @torch.no_grad()
+    def rollout(self, prompts: Sequence[str], config: PPOConfig) -> tuple[Rollout, dict[str, float]]:
+        """Answer the prompts, judge the answers, and work out advantages. Also returns the `objective/` metrics."""
+        generation = self.answer(self.policy, prompts, config, self.generator)
         mask = generation.mask[:, generation.prompt_length :]
         values = self.value_head(generation.hidden) * mask
         _, ref_logprobs, _ = self._look_again(self.reference, generation, slice(None), config.temperature)
@@ -302,14 +306,7 @@ class PPOTrainer(Trainer):
         return every, every.gather(2, answers[..., None])[..., 0], hidden
 
     def _judge(self, reward: Reward, prompts, completions: list[str], ended: Tensor, config: PPOConfig) -> Tensor:
-        scores = torch.as_tensor(reward(list(prompts), completions), dtype=torch.float32, device=self.policy.device)
-        if scores.shape != ended.shape:
-            raise ValueError(
-                f"the reward must give one number an answer: {len(ended)}, not shape {tuple(scores.shape)}"
-            )
-        if not scores.isfinite().all():
-            where = int((~scores.isfinite()).nonzero()[0])
-            raise FloatingPointError(f"the reward of the answer {completions[where]!r} is {float(scores[where])}")
+        scores = scores_of(reward, prompts, completions).to(self.policy.device)
         return scores - config.missing_eos_penalty * (~ended).float()
 
     def _draw_prompts(self, count: int) -> list[str]:
@@ -327,16 +324,9 @@ class PPOTrainer(Trainer):
         return [{"prompt": prompt, "before": before, "now": now} for prompt, before, now in rows]
 
     def _answers(self, model: Transformer) -> list[str]:
-        prompts = [self._as_chat(prompt) for prompt in self.sample_prompts]
+        generator = torch.Generator(model.device).manual_seed(0)
         with evaluating(model):
-            out = generate(
-                model,
-                prompts,
-                self.config.response_length,
-                temperature=self.config.temperature,
-                stop_id=self.tokenizer.end_id,
-                generator=torch.Generator(model.device).manual_seed(0),
-            )
+            out = self.answer(model, self.sample_prompts, self.config, generator)
         return [self.tokenizer.decode(ids) for ids in out.completions]
 
     def _extra_state(self) -> dict[str, Any]:

@@ -51,6 +51,24 @@ class Cockpit:
     def press(self, action: str) -> None:
         self.widget.locator(f"[data-action={action}]").click()
 
+    def recipe(self, name: str) -> None:
+        """Press a recipe, and wait until the kernel has accepted it."""
+        self.widget.locator(f'[data-recipe="{name}"]').click()
+        self.widget.locator(f'.fbc-note[data-told="{name}"]').wait_for()
+
+    def one_step(self) -> None:
+        """Do one step, and wait until it is over and its numbers stand in the legends."""
+        before = self.step()
+        self.press("step")
+        self.wait_for_step(before + 1)
+        self.wait_for("paused")
+        drawn = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        self.lesson.page.evaluate(drawn)
+
+    def number(self, metric: str) -> float:
+        """What the legend says of a metric now."""
+        return float(self.widget.locator(f'[data-metric="{metric}"]').last.inner_text())
+
     def wait_for(self, state: str, seconds: float = 60) -> None:
         self._wait_until("dataset.state ===", state, seconds)
 

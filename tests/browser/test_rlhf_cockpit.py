@@ -88,6 +88,26 @@ def test_an_exception_in_the_thread_is_shown_and_the_panel_lives(lesson):
     cockpit.wait_for_step(1)
 
 
+def test_failures_are_caused_recognised_and_rewound(lesson):
+    cockpit = opened(lesson)
+    cockpit.recipe("Use the end as padding")
+    cockpit.one_step()
+    assert cockpit.number("val/num_eos_tokens") == 0
+    assert "No answer comes to an end" in cockpit.widget.locator(".fbc-note").inner_text()
+    mend = cockpit.widget.get_by_text("Give padding a token of its own")
+    assert not mend.is_visible()
+    cockpit.widget.get_by_text("Why, and how to mend it").click()
+    mend.wait_for()
+
+    cockpit.recipe("Look one token off")
+    cockpit.one_step()
+    assert abs(cockpit.number("val/ratio") - 1) > 0.5 and cockpit.number("val/num_eos_tokens") > 0
+    cockpit.rewind(0)
+    cockpit.one_step()
+    assert cockpit.kernel("cockpit.trainer.config.mistake") == "none"
+    assert abs(cockpit.number("val/ratio") - 1) < 0.2 and cockpit.number("val/num_eos_tokens") > 0
+
+
 def test_a_diverged_run_says_so_and_is_rewound(lesson):
     cockpit = opened(lesson)
     cockpit.press("step")

@@ -17,6 +17,7 @@ function shape(tag, attributes = {}, ...children) {
 // Three digits that count: 0.0512, 3.71, 128, 1.2e-5.
 const readable = (value) => {
   if (value === null || value === undefined) return "–";
+  if (typeof value !== "number") return String(value); // not every field of a config is one
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
   return String(Number(size >= 100 ? value.toFixed(0) : value.toPrecision(3)));

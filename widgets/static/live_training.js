@@ -20,6 +20,14 @@ function table(heads, lines, attributes = {}) {
     element("tbody", {}, ...lines.map(row)));
 }
 
+// What to watch for; behind a click, so that one looks and thinks first, why it happens and how it is mended.
+function toldOf({ watch, why, mend }) {
+  if (!why) return [watch];
+  const line = (head, words) => element("p", {}, element("strong", {}, head), words);
+  return [watch, element("details", {}, element("summary", {}, "Why, and how to mend it"),
+    line("Why: ", why), line("Mend: ", mend))];
+}
+
 // Sends wishes and waits for their answers, whichever view's messages they come back among.
 function correspondence(model, undeliverable) {
   const view = Math.random().toString(36).slice(2, 8);
@@ -86,10 +94,12 @@ function render({ model, el }) {
   const charts = plan.charts.map((chart) =>
     lineChart(chart, plan.columns, (step) => charts.forEach((one) => one.point(step))));
   const knobs = plan.knobs.map((about) => knob(about, (name, value) => ask("knob", { name, value })));
-  const watchFor = element("p", { class: "fbc-note", role: "status" });
-  const recipes = plan.recipes.map(({ name, watch }) => pressable("recipe", [name], async () => {
-    if ((await ask("recipe", { name })).ok) watchFor.textContent = watch;
-  }, { "data-recipe": name, title: watch }));
+  const watchFor = element("div", { class: "fbc-note", role: "status" });
+  const recipes = plan.recipes.map((recipe) => pressable("recipe", [recipe.name], async () => {
+    if (!(await ask("recipe", { name: recipe.name })).ok) return;
+    watchFor.dataset.told = recipe.name;
+    watchFor.replaceChildren(...toldOf(recipe));
+  }, { "data-recipe": recipe.name, title: recipe.watch }));
   const numbers = element("div", { class: "fbc-scroll fbc-rows", hidden: true, tabindex: 0, role: "region",
     "aria-label": "The curves as a table" });
   const numbersSwitch = pressable("table", ["Show as table"], () => {
@@ -98,6 +108,7 @@ function render({ model, el }) {
     showNumbers();
   }, { "aria-pressed": "false" });
   const samples = element("div", { class: "fbc-samples", hidden: true });
+  const vitalSigns = element("div", { class: "fbc-charts fbc-vital" }, ...charts.slice(3).map((one) => one.node));
   const side = element("div", { class: "fbc-side", hidden: !knobs.length && !recipes.length });
   if (knobs.length) side.append(element("div", { class: "fbc-title" }, "Knobs"), ...knobs.map((one) => one.node));
   if (recipes.length)
@@ -113,7 +124,8 @@ function render({ model, el }) {
       element("span", { class: "fbc-rewind" }, element("label", {}, "back to ", snapshots), buttons.rewind)),
     message,
     element("div", { class: "fbc-panel" },
-      element("div", { class: "fbc-charts" }, ...charts.map((one) => one.node)), side),
+      element("div", {}, element("div", { class: "fbc-charts" }, ...charts.slice(0, 3).map((one) => one.node)),
+        vitalSigns), side),
     numbers, samples, spoken);
   root.classList.add("fbc-live");
 
