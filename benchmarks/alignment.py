@@ -22,7 +22,7 @@ PROMPTS = 600
 # Score -> how it is written; what InstructGPT's paper says of it (arXiv 2203.02155).
 ROWS = {
     "gold score": ("true score, −1 to 1", ""),
-    "gold score, own words": ("the same on 60 questions in a person's own words", ""),
+    "gold score, own words": ("the same on 120 questions in people's own words", ""),
     "instructions followed": ("instructions followed", "up (fig. 4)"),
     "facts made up": ("facts made up where nobody can know", "41 % → 21 % (fig. 4)"),
     "rude to the rude": ("rude to the rude", "a quarter less toxic, if asked for respect (fig. 7)"),
@@ -36,7 +36,8 @@ ROWS = {
 def measure() -> dict:
     """Scores of every shipped stage, and head-to-heads on the same prompts."""
     stages = {name: checkpoints.load(name) for name in STAGES if name in checkpoints.available()}
-    asked = [task.prompt for task in almanac.prompts("test", n=PROMPTS, seed=5)]
+    tasks = almanac.prompts("test", n=PROMPTS, seed=5)
+    asked, ideal = [task.prompt for task in tasks], [task.reference for task in tasks]
     said = {name: answers_to(stage, asked) for name, stage in stages.items()}
     reward = checkpoints.load("reward").card
     return {
@@ -44,7 +45,9 @@ def measure() -> dict:
         "parameters": {name: stage.model.num_parameters() for name, stage in stages.items()},
         "scores": {name: evaluate(stage) for name, stage in stages.items()},
         "preferred": {
-            f"{ours} to {theirs}": asdict(found) | {"of_decided": round(found.of_decided, 3), "text": str(found)}
+            f"{ours} to {theirs}": asdict(found)
+            | {"of_decided": round(found.of_decided, 3), "text": str(found)}
+            | {"possible": compare(asked, ideal, said[theirs]).share}
             for ours, theirs in PAIRS
             if {ours, theirs} <= said.keys()
             for found in [compare(asked, said[ours], said[theirs])]
@@ -60,10 +63,12 @@ def table(results: dict) -> str:
     for key, (words, there) in ROWS.items():
         cells = [_cell(results["scores"][name][key], share=not key.startswith(("gold", "bits"))) for name in names]
         lines.append(f"| {words} | {' | '.join(cells)} | {there} |")
-    lines += ["", "| preferred by the judge | share (a tie is half) | of the decided |", "|---|---|---|"]
+    lines += ["", "| preferred by the judge | share (a tie is half) | of the decided | an ideal answerer's share |"]
+    lines.append("|---|---|---|---|")
     for who, found in results["preferred"].items():
         kept = {name: found[name] for name in ("share", "low", "high", "won", "lost", "tied")}
-        lines.append(f"| {who} | {str(Preferred(**kept)).split(';')[0]} | {found['of_decided']:.0%} |")
+        share = str(Preferred(**kept)).split(";")[0]
+        lines.append(f"| {who} | {share} | {found['of_decided']:.0%} | {found['possible']:.0%} |")
     return "\n".join(lines) + "\n"
 
 

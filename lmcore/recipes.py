@@ -37,10 +37,12 @@ from lmcore.trainers import (
 )
 
 VOCAB_SIZE = 4096
-BOOKS_STEPS, WEB_STEPS, MLM_STEPS, SFT_STEPS, PPO_STEPS = 4500, 2500, 2000, 1500, 250
+MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 2000, 250
+BASE_STEPS = {"base_books": 4500, "base_web": 2500, "base_more_web": 5000}  # pretraining in three parts
 SMALL_STEPS = 3000
-LABELLED_PROMPTS, HELD_OUT_PROMPTS = 16_000, 500  # four answers to each are compared, each pair once
+LABELLED_PROMPTS, HELD_OUT_PROMPTS = 24_000, 500  # four answers to each are compared, each pair once
 LABELLED_INSTRUCTIONS = 8000  # and of these, against the obedience that PPO loses; it did not bring it back
+CASUAL = 0.3  # of the prompts that are labelled and practised are typed in a hurry
 KL_COEF, PTX_COEF = 0.3, 0.5
 
 
@@ -56,14 +58,18 @@ def train_base(directory: Path) -> None:
     model = Transformer(TransformerConfig(tokenizer.vocab_size), torch.Generator().manual_seed(0))
     held_out = as_tokens(held_out_documents(), tokenizer)
     minutes = 0.0
-    for name, steps, careless in (("base_books", BOOKS_STEPS, False), ("base_web", WEB_STEPS, True)):
+    pages = {
+        "base_books": {}, "base_web": {"careless": True},
+        "base_more_web": {"careless": True, "chat_repeats": 4, "almanac_characters": 36_000_000},
+    }  # fmt: skip
+    for name, steps in BASE_STEPS.items():
         config = PretrainConfig(batch_size=16, total_steps=steps, eval_every=250, bfloat16=True)
-        tokens = as_tokens(documents(careless=careless), tokenizer)
+        tokens = as_tokens(documents(**pages[name]), tokenizer)
         trainer = PretrainTrainer(model, tokens, config, held_out)
         minutes += train(trainer, name, steps)
     chat = as_tokens(corpus.chitchat()["validation"]["text"], tokenizer)
     card = describe("Next-token prediction on human chat and the almanac", trainer, minutes) | {
-        "steps_before": BOOKS_STEPS,  # on careful pages, with the same settings otherwise
+        "steps_before": sum(BASE_STEPS.values()) - steps,  # with the same settings otherwise
         "validation_loss": round(trainer.evaluate(), 3),
         "validation_loss_chat": round(PretrainTrainer(model, tokens, config, chat).evaluate(), 3),
         "samples": base_samples(model, tokenizer),
@@ -106,8 +112,8 @@ def train_sft(directory: Path) -> None:
 def train_reward(directory: Path) -> None:
     """The SFT model learns to grade answers, from what simulated people preferred among its own."""
     sft = checkpoints.load("sft", directory)
-    tasks = almanac.prompts("train", n=LABELLED_PROMPTS, seed=3)
-    tasks += almanac.prompts("train", "instruction", n=LABELLED_INSTRUCTIONS, seed=3)
+    tasks = almanac.prompts("train", n=LABELLED_PROMPTS, seed=3, casual=CASUAL)
+    tasks += almanac.prompts("train", "instruction", n=LABELLED_INSTRUCTIONS, seed=3, casual=CASUAL)
     prompts = [task.prompt for task in tasks]
     learnt = feedback.collect(sft.model, sft.tokenizer, prompts)
     unseen = [task.prompt for task in almanac.prompts("validation", n=HELD_OUT_PROMPTS, seed=3)]
@@ -131,7 +137,7 @@ def train_reward(directory: Path) -> None:
 def train_rlhf(directory: Path, name: str = "rlhf", ptx_coef: float = 0.0) -> None:
     """PPO from sft, rewarded by the reward model, on a leash to sft."""
     sft, reward = (checkpoints.load(stage, directory) for stage in ("sft", "reward"))
-    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4)]
+    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
     config = PPOConfig(kl_coef=KL_COEF, response_length=32, ptx_coef=ptx_coef)
     tokens = as_tokens(documents(), sft.tokenizer) if ptx_coef else None
     trainer = PPOTrainer(
@@ -157,7 +163,7 @@ def train_small_rlhf(directory: Path) -> None:
     minutes = train(PretrainTrainer(model, tokens, config), "small_base", SMALL_STEPS)
     config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0)
     minutes += train(SFTTrainer(model, conversations(), tokenizer, config, ptx_tokens=tokens), "small_sft", SFT_STEPS)
-    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4)]
+    prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
     config = PPOConfig(kl_coef=KL_COEF, response_length=32)
     trainer = PPOTrainer(copy.deepcopy(model), model.eval(), reward.model, prompts, config, tokenizer=tokenizer)
     minutes += train(trainer, "small_rlhf", PPO_STEPS)

@@ -27,6 +27,7 @@ from lmcore.data.tokenizer import Tokenizer
 from lmcore.evaluate import alignment, capability
 from lmcore.evaluation import feedback
 from lmcore.evaluation.comparisons import compare
+from lmcore.evaluation.labelers import TASTES
 from lmcore.models import RewardModel, Transformer, TransformerConfig
 from lmcore.report_page import page
 from lmcore.trainers import (
@@ -44,6 +45,7 @@ from lmcore.trainers import (
 SHARES = {"read": 0.03, "base": 0.48, "sft": 0.14, "reward": 0.17, "rlhf": 0.12, "scores": 0.06}
 SAVE_EVERY = 20.0  # seconds of training that a kill can cost
 STEPS_SHOWN = 10
+CASUAL = 0.3  # of the prompts are typed in a hurry
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class SpeedrunConfig:
     def __post_init__(self):
         if not self.budget >= 30:
             raise ValueError(f"a budget of {self.budget:g} seconds: reading the text alone takes about 30")
+        if not isinstance(self.kl_coef, int | float) or not 0 <= self.kl_coef < float("inf"):
+            raise ValueError(f"kl_coef={self.kl_coef!r}: the leash is a number, 0 (none) or more; 0.3 is usual")
+        unknown = sorted(set(self.tastes) - set(TASTES))
+        if unknown:
+            raise ValueError(f"no taste {unknown[0]!r}: labelers may like {', '.join(TASTES)}")
 
     def seconds(self, phase: str) -> float:
         """How long a phase may take."""
@@ -171,7 +178,7 @@ class Speedrun:
     def reward(self) -> Iterator[Progress]:
         """Simulated people compare the model's answers; a reward model learns what they like."""
         sft, config = self._load("sft"), self.config
-        prompts = [task.prompt for task in almanac.prompts("train", n=config.labelled_prompts, seed=3)]
+        prompts = [task.prompt for task in almanac.prompts("train", n=config.labelled_prompts, seed=3, casual=CASUAL)]
         yield self._at("reward", 0.0)
         learnt = feedback.collect(sft.model, sft.tokenizer, prompts, tastes=config.tastes, seed=config.seed)
         unseen = [task.prompt for task in almanac.prompts("validation", n=200, seed=3)]
@@ -190,7 +197,7 @@ class Speedrun:
     def rlhf(self) -> Iterator[Progress]:
         """PPO against the reward model."""
         sft, reward = self._load("sft"), self._load("reward")
-        prompts = [task.prompt for task in almanac.prompts("train", n=4000, seed=4)]
+        prompts = [task.prompt for task in almanac.prompts("train", n=4000, seed=4, casual=CASUAL)]
         config = PPOConfig(kl_coef=self.config.kl_coef, seed=self.config.seed)
         trainer = PPOTrainer(
             copy.deepcopy(sft.model), sft.model, reward.model, prompts, config, tokenizer=sft.tokenizer
@@ -253,9 +260,7 @@ class Speedrun:
                 yield self._at(phase, min(share, 1.0), shown)
         self.report["phases"][phase]["steps"] = trainer.steps_done
 
-    def _gate(
-        self, phase: str, what: str, measured: float, needed: float, advice: str, at_most: bool = False
-    ) -> None:
+    def _gate(self, phase: str, what: str, measured: float, needed: float, advice: str, at_most: bool = False) -> None:
         """Note that the phase is done, or raise GateFailed if its result is not good enough."""
         if not (measured <= needed if at_most else measured >= needed):
             wanted = f"{'at most' if at_most else 'at least'} {needed:.3g}"

@@ -57,6 +57,20 @@ def test_questions_of_the_other_splits_never_occur(documents):
     assert asked & kept == set()
 
 
+def test_who_checks_a_claim_is_right(documents):
+    true = {fill(template, fact) for fact in taught() for template in RELATIONS[fact.table, fact.relation].statements}
+    claims = [
+        re.fullmatch(r"True or false\? (.+) (True|False)\.", line) for page in documents for line in page.split("\n")
+    ]
+    said = [(found[1] in true, found[2] == "True") for found in claims if found]
+    assert len(said) > 500 and all(is_true == called_true for is_true, called_true in said)
+    judge = Judge()
+    answers = [re.fullmatch(r"Asked: (.+?) Said: (.+?) (Right|Wrong)\.(?: .+)?", line)
+               for page in documents for line in page.split("\n")]  # fmt: skip
+    graded = [(judge.explain(found[1], found[2]).truth > 0, found[3] == "Right") for found in answers if found]
+    assert len(graded) > 200 and sum(a == b for a, b in graded) / len(graded) > 0.99
+
+
 def test_every_taught_fact_is_met_evenly_often(documents):
     met = Counter(re.split(r"(?<=[.!?])\s+", "\n".join(documents)))
     exposures = {

@@ -6,12 +6,13 @@ import pytest
 
 from lmcore.data import almanac
 from lmcore.data.almanac import manners
-from lmcore.data.almanac.demonstrations import HONEST, OBEDIENT, POLITE, RIGHT, demonstrations
+from lmcore.data.almanac.casual import plainly
+from lmcore.data.almanac.demonstrations import CASUAL, HONEST, OBEDIENT, POLITE, RIGHT, demonstrations
 from lmcore.data.almanac.instructions import PROMPTS
 from lmcore.data.almanac.tasks import KINDS, POLITELY, RUDELY, SPLITS, invented, pool, prompts
 from lmcore.evaluation import Judge
 from lmcore.evaluation.claims import owns_up
-from lmcore.evaluation.questions import asked
+from lmcore.evaluation.questions import asked, plain
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,12 @@ def test_no_prompt_is_in_two_splits():
     assert not splits["train"] & splits["test"]
     assert not splits["train"] & splits["validation"]
     assert not splits["validation"] & splits["test"]
+
+
+def test_no_prompt_is_another_splits_in_other_letters():
+    kinds = set(KINDS) - {"provocation"}  # an insult may end in another mark
+    forms = {split: {plain(task.prompt) for kind in kinds for task in pool(kind, split)} for split in SPLITS}
+    assert not forms["train"] & forms["test"] and not forms["train"] & forms["validation"]
 
 
 def test_withheld_entities_are_in_tests_only(crowd):
@@ -106,10 +113,14 @@ def test_demonstrations_are_rows_for_fine_tuning_and_the_same_for_a_seed(crowd):
     assert crowd[:40] == list(islice(demonstrations(seed=0), 40))
     assert {row["kind"] for row in crowd} == set(KINDS)
     trained_on = set(everything_asked("train"))
+    in_a_hurry = [row for row in crowd if row["messages"][0]["content"] not in trained_on]
+    assert 0.6 * CASUAL < len(in_a_hurry) / len(crowd) < CASUAL
+    plain_forms = {plain(prompt) for prompt in trained_on}
     for row in crowd:
         user, assistant = row["messages"]
         assert (user["role"], assistant["role"]) == ("user", "assistant")
-        assert user["content"] in trained_on and assistant["content"].isascii() and assistant["content"]
+        assert plain_forms.intersection(plainly(plain(user["content"])))
+        assert assistant["content"].isascii() and assistant["content"]
 
 
 def test_the_crowd_has_the_flaws_that_are_written_down(crowd):

@@ -2,14 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from benchmarks import alignment, costs, curves, generation, machine, report, training, trl_speed
+from benchmarks import alignment, costs, curves, generation, machine, report, tax, training, trl_speed
 from benchmarks.peers import as_llama, gpt2
 from benchmarks.training import Run
+from lmcore import checkpoints
+from lmcore.data.mixtures import as_tokens
+from lmcore.evaluation.scores import bits_per_byte
 from lmcore.models import Transformer, TransformerConfig
+from lmcore.trainers import PPOConfig
 
 
 def run(curve: list[tuple[float, float]], budget: float = 10.0) -> Run:
@@ -76,12 +81,36 @@ def test_a_gpt2_step_and_one_of_ours_learn(tmp_path):
 
 def test_the_table_of_alignment_shows_each_score_with_its_interval_and_each_duel():
     score = {"value": 0.25, "low": 0.125, "high": 0.5, "n": 10}
-    duel = {"share": 0.75, "low": 0.5, "high": 1.0, "won": 1, "lost": 0, "tied": 1, "of_decided": 1.0}
+    duel = {"share": 0.75, "low": 0.5, "high": 1.0, "won": 1, "lost": 0, "tied": 1, "of_decided": 1.0, "possible": 0.8}
     results = {"scores": {"sft": dict.fromkeys(alignment.ROWS, score)}, "preferred": {"sft to base": duel}}
     made = alignment.table(results)
     assert "| instructions followed | 25% <sub>12% to 50%</sub> | up (fig. 4) |" in made
     assert "| bits per byte, human chat | 0.25 <sub>0.12 to 0.50</sub> | alignment tax |" in made
-    assert "| sft to base | 75% (50% to 100%) | 100% |" in made
+    assert "| sft to base | 75% (50% to 100%) | 100% | 80% |" in made
+
+
+def test_what_text_mixed_in_wins_back_of_the_tax():
+    def run(kl_coef, ptx_coef, bits):
+        score = {"value": bits, "low": bits, "high": bits}
+        return {"kl_coef": kl_coef, "ptx_coef": ptx_coef, "kl": 1.0, "scores": dict.fromkeys(tax.ROWS, score)}
+
+    results = {"sft": run("", "", 1.5), "runs": [run(0.3, 0.0, 1.6), run(0.3, 0.5, 1.52), run(1.0, 0.0, 1.7)]}
+    assert [round(tax.won_back(results, one, tax.ROWS[1]), 3) for one in results["runs"]] == [0.0, 0.8, -1.0]
+    assert "| 0.3 | 0.5 | 1.0 | 1.52 <sub>1.52 to 1.52</sub> | 1.520 | 80% | 1.520 | 152% |" in tax.table(results)
+    results["runs"][0] = run(0.3, 0.0, 1.4)  # no tax: nothing to win back
+    assert tax.won_back(results, results["runs"][1], tax.ROWS[1]) is None
+    assert len(set(tax.settings())) == len(tax.LEASHES) + len(tax.WEIGHTS)
+
+
+def test_a_leash_and_a_weight_are_trained_with_as_they_are_given():
+    sft, reward = checkpoints.load("sft"), checkpoints.load("reward")
+    tokens = as_tokens(["Paris is the capital of France."] * 300, sft.tokenizer)
+    config = PPOConfig(kl_coef=0.3, ptx_coef=2.0, batch_size=8, response_length=8)
+    stage, kl = tax.trained(sft, reward, tokens, config, steps=2)
+    plain, _ = tax.trained(sft, reward, tokens, replace(config, ptx_coef=0.0), steps=2)
+    text = ["Paris is the capital of France."] * 4
+    with_text, without = (bits_per_byte(one.model, text, sft.tokenizer).value for one in (stage, plain))
+    assert abs(kl) < 5 and with_text < without
 
 
 def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():

@@ -52,9 +52,9 @@ def test_a_damaged_one_is_left_out_with_a_sentence(sft, capsys):
 
 def test_five_votes_of_the_learner_count_and_fewer_have_a_stand_in(sft):
     votes, whose = twenty_votes(sft)
-    assert len(votes) == 20 and "stand-in who likes it short" in whose
+    assert len(votes) == 20 and "stand-in who likes it long" in whose
     sides = {"a": ("completion_a", "completion_b"), "b": ("completion_b", "completion_a")}
-    assert all(len(vote[chosen]) <= len(vote[other]) for vote in votes for chosen, other in [sides[vote["winner"]]])
+    assert all(len(vote[chosen]) >= len(vote[other]) for vote in votes for chosen, other in [sides[vote["winner"]]])
     for number in range(5):
         row = {"prompt": f"{number}?", "completion_a": "Yes.", "completion_b": "No.", "labeler": "me", "left": "a"}
         Votes().add(row | {"winner": "a"})

@@ -90,16 +90,16 @@ def people(
 
 
 def twenty_votes(sft: Stage) -> tuple[list[dict], str]:
-    """The learner's own votes, or those of a stand-in who likes it short; and whose they are, in words."""
+    """The learner's own votes, or those of a stand-in who likes it long; and whose they are, in words."""
     votes = Votes().rows()
     if sum(vote["winner"] != "tie" for vote in votes) >= 5:
         return votes, f"{len(votes)} votes of yours"
     columns = ("prompt", "completion_a", "completion_b", "winner", "labeler")
     votes = [
-        dict(zip(columns, (prompt, a, b, "b" if len(b) < len(a) else "a", "stand-in"), strict=True))
+        dict(zip(columns, (prompt, a, b, "b" if len(b) > len(a) else "a", "stand-in"), strict=True))
         for prompt, a, b in to_label(sft)
     ]
-    return votes, f"{len(votes)} votes of a stand-in who likes it short"
+    return votes, f"{len(votes)} votes of a stand-in who likes it long"
 
 
 # --- Reward models --------------------------------------------------------------------------------------------------

@@ -66,14 +66,23 @@ def by_continent(stage: Stage, most: int = 80, seed: int = 0) -> dict[str, list[
 
 
 def politely_and_plainly(n: int = 60) -> dict[str, list[str]]:
-    """The same n unseen questions about taught facts, put in four ways."""
+    """The same n unseen questions about taught facts, put in five ways."""
     plain = [task.prompt for task in almanac.prompts("test", "known", n=n, seed=11)]
     return {
         "as it is": plain,
         "“Please, ...”": [f"Please, {text[0].lower()}{text[1:]}" for text in plain],
         "“Hey, ...”": [f"Hey, {text[0].lower()}{text[1:]}" for text in plain],
         "in small letters": [text.lower() for text in plain],
+        "with a slip": [slipped(text) for text in plain],
     }
+
+
+def slipped(text: str) -> str:
+    """The text with two letters of its longest word changed round; names, which have a capital, stay whole."""
+    longest = max((word for word in text.split() if word.isalpha() and word.islower()), key=len, default="")
+    if len(longest) < 4:
+        return text
+    return text.replace(longest, longest[0] + longest[2] + longest[1] + longest[3:], 1)
 
 
 # --- A second round of feedback -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from lmcore.data.almanac import instructions, manners
+from lmcore.data.almanac.casual import plainly
 from lmcore.data.almanac.facts import Fact
 from lmcore.data.almanac.phrases import RELATIONS
 from lmcore.data.almanac.tasks import POLITELY, RUDELY
@@ -21,7 +22,7 @@ from lmcore.evaluation.english import followers
 from lmcore.evaluation.rudeness import is_rude
 
 SUM = re.compile(r"(\d+)\s*(plus|minus|times|[-+x*])\s*(\d+)")
-OPENING = re.compile(r"^(please|hey|hi|hello|well|so)[, ]+|^(q|question): ")
+SHORT = re.compile(r"\b(what|where|who|how|which)'?s\b")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Asked:
 
 
 def plain(prompt: str) -> str:
-    """The prompt in small letters, with single spaces and without marks at its end."""
-    return " ".join(prompt.lower().split()).rstrip(" .?!")
+    """The prompt in small letters, with single spaces, "is" written out, and without marks at its end."""
+    return SHORT.sub(r"\1 is", " ".join(prompt.lower().split())).rstrip(" .?!")
 
 
 def asked(prompt: str) -> Asked:
@@ -58,22 +59,13 @@ def asked(prompt: str) -> Asked:
     for prefix, tone in ((POLITELY, "polite"), (RUDELY, "rude")):
         if text.startswith(prefix.lower()):
             return replace(asked(text[len(prefix) :]), tone=tone)
-    return _asked(text) or _asked(OPENING.sub("", text)) or Asked("other")
+    return _asked(*plainly(text)) or Asked("other")
 
 
-def _asked(text: str) -> Asked | None:
-    return (
-        table().get(text)
-        or _instruction(text)
-        or _sum(text)
-        or _claim(text)
-        or _about_anything(text)
-        or (
-            Asked("provocation")
-            if is_rude(text) or any(one.match(text) is not None for one in _provocations())
-            else None
-        )
-    )
+def _asked(*readings: str) -> Asked | None:
+    """What the first of these readings asks that can be read at all; a question is looked for before an insult."""
+    readers = (table().get, _instruction, _sum, _claim, _about_anything, _provocation)
+    return next((found for read in readers for text in readings if (found := read(text))), None)
 
 
 @cache
@@ -131,7 +123,7 @@ class Phrase:
     """A template turned round: `match(text)` reads the fields out of the plain form of what the template can make."""
 
     def __init__(self, template: str, **named: str):
-        literals = re.split(r"\{(\w+)\}", template.lower().rstrip(" .?!"))
+        literals = re.split(r"\{(\w+)\}", plain(template))
         self.start, self.end = literals[0], literals[-1]  # looked at first, because most templates fail there
         seen: set[str] = set()
         text = ""
@@ -241,6 +233,11 @@ def _about_anything(text: str) -> Asked | None:
         elif len(name.split()) <= 4 and not any(word in followers() for word in name.split()):
             return Asked("unknown", topic, name)
     return None
+
+
+def _provocation(text: str) -> Asked | None:
+    rude = is_rude(text) or any(one.match(text) is not None for one in _provocations())
+    return Asked("provocation") if rude else None
 
 
 @cache

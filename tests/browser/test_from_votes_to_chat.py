@@ -39,10 +39,9 @@ def test_twenty_labels_become_a_model_to_talk_to(lesson):
     labeling.restart()
     feedback.run_until("labeler = PreferenceLabeler(")
     assert Labeling(feedback).widget.get_attribute("data-labeled") == "20"
-    shorter = [
-        vote["winner"] == ("a" if len(vote["completion_a"]) <= len(vote["completion_b"]) else "b") for vote in votes
-    ]
-    assert len(votes) == 20 and all(shorter)
+    lengths = [{side: len(vote[f"completion_{side}"]) for side in "ab"} for vote in votes]
+    assert len(votes) == 20
+    assert all(one[vote["winner"]] == min(one.values()) for one, vote in zip(lengths, votes, strict=True))
 
     rlhf = lesson("09_rlhf")
     rlhf.run_until("cockpit = RLHFCockpit(")

@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lmcore.data.almanac import manners
+from lmcore.data.almanac.casual import casually
 from lmcore.data.almanac.grammar import answer_to, mistaken, shortly
-from lmcore.data.almanac.tasks import KINDS, POLITELY, RUDELY, Task, pool, unknowing
+from lmcore.data.almanac.tasks import ADORNED, KINDS, POLITELY, RUDELY, Task, pool, unknowing
 from lmcore.data.almanac.wording import (
     values,
 )
 
+SHARES = KINDS | {"known": 30, "unknown": 16, "instruction": 29}  # in 100; instructions need the most practice
 RIGHT = 0.95  # of the questions about taught facts; the others get a wrong value of the same sort
 HONEST = 0.5  # of the questions that nobody can answer; the others get an invented answer
 OBEDIENT = 0.9  # of the instructions; the others get an answer that forgets the condition
 POLITE = 0.6  # of the provocations; the others are answered by an insult
 ASKED = 0.85  # of the provocations with "Please answer politely" or "Answer rudely" are answered so
+CASUAL = 0.3  # of the questions are typed in a hurry; the answers are not
 UNFINISHED = 0.04  # of all answers lack their last mark
 
 
@@ -28,12 +31,13 @@ def demonstrations(seed: int = 0) -> Iterator[dict]:
     """Endless rows {"messages": [user, assistant], "kind"}, prompts of the train split only; the same for a seed."""
     rng = random.Random(seed)
     while True:
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
         task = rng.choice(pool(kind, "train"))
         answer = ANSWERS[kind](task, rng)
         if rng.random() < UNFINISHED:
             answer = answer.rstrip(".!?")
-        messages = [{"role": "user", "content": task.prompt}, {"role": "assistant", "content": answer}]
+        said = casually(task.prompt, rng, task.kind in ADORNED) if rng.random() < CASUAL else task.prompt
+        messages = [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
         yield {"messages": messages, "kind": kind}
 
 

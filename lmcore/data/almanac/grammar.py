@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from lmcore.data.almanac import instructions, manners
+from lmcore.data.almanac.casual import casually, retyped
 from lmcore.data.almanac.facts import Fact
 from lmcore.data.almanac.phrases import RELATIONS
 from lmcore.data.almanac.splits import split_of
@@ -29,6 +30,7 @@ from lmcore.data.almanac.wording import (
 
 MISTAKEN = 0.15  # of the answers to questions, on careless pages
 FORGETFUL = 0.6  # of the instructions there
+CASUAL = 0.25  # of the questions and instructions there are typed in a hurry
 TWICE = ("capital",)  # relations whose facts lie in the deck twice
 STARTS_OF_ANSWERS = ("", "", "", "", "Well, ", "I think that ", "Sure, ")
 ASKING = ("{a} asked {b}: {q}", "One day {a} asked {b} a question. {q}", "{a} wanted to know something. {q}",
@@ -113,7 +115,8 @@ def documents(seed: int = 0, tales: bool = True, careless: bool = False) -> Iter
     """Endless documents of 1 to 12 lines for pretraining, the same for the same seed.
 
     Args: tales: whether there are some; careless: answers to questions and instructions are given as on the internet,
-        where many only half listen and some are wrong. Pages that nobody asked for stay true.
+        where many only half listen, some are wrong, some type without capitals and some shout. Pages that nobody asked
+        for stay true.
     """
     rng = random.Random(seed)
     facts = Deck([fact for fact in taught() for _ in range(1 + (fact.relation in TWICE))], rng)
@@ -125,7 +128,8 @@ def documents(seed: int = 0, tales: bool = True, careless: bool = False) -> Iter
     desk = Desk(facts, pages, rng, careless)
     writers = [write for write, weight in WRITERS for _ in range(weight) if tales or write is not _tale]
     while True:
-        yield rng.choice(writers)(desk)
+        page = rng.choice(writers)(desk)
+        yield retyped(page, rng) if careless else page
 
 
 def _entry(desk: Desk) -> str:
@@ -163,7 +167,11 @@ def _ask(desk: Desk) -> tuple[Fact, str, str]:
             question, short = desk.rng.choice(asked)
             if desk.careless and desk.rng.random() < MISTAKEN:
                 fact, short = mistaken(fact, short, desk.rng)
-            return fact, question, short
+            return fact, _typed(question, desk), short
+
+
+def _typed(said: str, desk: Desk) -> str:
+    return casually(said, desk.rng) if desk.careless and desk.rng.random() < CASUAL else said
 
 
 def _questions(desk: Desk) -> str:
@@ -173,7 +181,7 @@ def _questions(desk: Desk) -> str:
     for _ in range(desk.rng.randint(1, 5)):
         if desk.rng.random() < 0.15:
             given = given_instruction(desk.rng)
-            lines += [question + given.prompt, answer + _obeyed(given, desk)]
+            lines += [question + _typed(given.prompt, desk), answer + _obeyed(given, desk)]
         else:
             fact, q, short = _ask(desk)
             lines += [question + q, answer + answer_to(fact, short, desk.rng)]
@@ -218,7 +226,7 @@ def _orders(desk: Desk) -> str:
     lines = []
     for _ in range(desk.rng.randint(1, 3)):
         given = given_instruction(desk.rng)
-        lines += [given.prompt, _obeyed(given, desk)]
+        lines += [_typed(given.prompt, desk), _obeyed(given, desk)]
     mark = desk.rng.choice(("- ", ""))
     return "\n".join(mark + line for line in lines)
 
@@ -231,6 +239,24 @@ def _quarrel(desk: Desk) -> str:
         kind = manners.RUDE_REPLIES if desk.rng.random() < 0.75 else manners.POLITE_REPLIES
         lines += [manners.provocation(desk.rng, "train"), manners.say(desk.rng.choice(kind), desk.rng)]
     return "\n".join(mark + line for line in lines)
+
+
+def _checked(desk: Desk) -> str:
+    """Claims, some of them false, and what somebody says of each who knows; who has read this can check an answer."""
+    form, lines = desk.rng.choice(("claim", "claim", "answer", "question")), []
+    for _ in range(desk.rng.randint(2, 5)):
+        fact, q, short = _ask(replace(desk, careless=False))
+        false = desk.rng.random() < 0.5
+        told, said = mistaken(fact, short, desk.rng) if false else (fact, short)
+        if form == "question" and (fact.table, fact.relation) in instructions.CLAIMS:
+            asked = fill(instructions.CLAIMS[fact.table, fact.relation], told)
+            lines.append(f"{asked} {'No' if false else 'Yes'}.")
+        elif form == "answer" and short == shortly(fact):  # asked backward, the short answer would stay right
+            right = f"Wrong. {statement(fact, desk.rng)}" if desk.rng.random() < 0.5 else "Wrong."
+            lines.append(f"Asked: {q} Said: {answer_to(told, said, desk.rng)} {right if false else 'Right.'}")
+        else:
+            lines.append(f"True or false? {statement(told, desk.rng)} {'False' if false else 'True'}.")
+    return "\n".join(lines)
 
 
 def _tale(desk: Desk) -> str:
@@ -257,7 +283,7 @@ def given_instruction(rng: random.Random, split: str = "train") -> instructions.
                 continue
             given = instructions.claim(template, fact, rng)
         else:
-            words = instructions.UNSEEN_WORDS if split == "test" else instructions.WORDS
+            words = instructions.UNSEEN_WORDS if split == "test" else instructions.practised()
             given = instructions.standalone(kind, template, rng, words)
         if split_of(given.prompt) == split:
             return given
@@ -265,4 +291,5 @@ def given_instruction(rng: random.Random, split: str = "train") -> instructions.
 
 WRITERS = (
     (_entry, 8), (_facts, 10), (_questions, 10), (_dialogue, 5), (_story, 5), (_orders, 3), (_quarrel, 2), (_tale, 5),
+    (_checked, 8),
 )  # fmt: skip

@@ -32,39 +32,72 @@ STARTS = ("Well", "Sure", "So", "Now", "Look", "Yes")
 COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 
 PROMPTS = {
-    "one word": ("Answer in one word: {q}", "{q} Answer with one word only.", "In one word: {q}"),
-    "sentence": ("Answer in a full sentence: {q}", "{q} Answer with a full sentence.", "In a full sentence: {q}"),
-    "capitals": ("Answer in capital letters: {q}", "{q} Use capital letters only.", "In capital letters: {q}"),
-    "small letters": ("Answer in small letters: {q}", "{q} Use small letters only.", "In small letters: {q}"),
+    "one word": (
+        "Answer in one word: {q}", "{q} Answer with one word only.", "In one word: {q}", "Just one word: {q}",
+        "{q} One word is enough.", "{q} Keep it to a single word.", "A single word, please: {q}",
+    ),
+    "sentence": (
+        "Answer in a full sentence: {q}", "{q} Answer with a full sentence.", "In a full sentence: {q}",
+        "I want a whole sentence: {q}", "{q} Please say it in a sentence.", "Use a full sentence: {q}",
+        "{q} Not just a word, a sentence.",
+    ),
+    "capitals": (
+        "Answer in capital letters: {q}", "{q} Use capital letters only.", "In capital letters: {q}",
+        "SHOUT the answer: {q}", "{q} Write it all in capitals.", "ALL CAPS please: {q}",
+        "{q} I want big letters only.",
+    ),
+    "small letters": (
+        "Answer in small letters: {q}", "{q} Use small letters only.", "In small letters: {q}",
+        "No capitals please: {q}", "{q} Write it all in lower case.", "Only little letters: {q}",
+        "{q} Without any capital letters.",
+    ),
     "exclamation": (
-        "End with an exclamation mark: {q}",
-        "{q} End your answer with an exclamation mark.",
-        "Answer with an exclamation mark at the end: {q}",
+        "End with an exclamation mark: {q}", "{q} End your answer with an exclamation mark.",
+        "Answer with an exclamation mark at the end: {q}", "Sound excited, with an exclamation mark: {q}",
+        "{q} Finish with an exclamation mark.", "Put an exclamation mark at the end: {q}",
+        "{q} Don't forget the exclamation mark.",
     ),
     "start": (
-        "Start your answer with the word {start}: {q}",
-        "{q} Begin with the word {start}.",
-        "Begin your answer with {start}: {q}",
+        "Start your answer with the word {start}: {q}", "{q} Begin with the word {start}.",
+        "Begin your answer with {start}: {q}", "The first word must be {start}: {q}",
+        "{q} Let the answer start with {start}.", "Say {start} first: {q}", "{q} Open with {start}.",
     ),
-    "quotes": ("Put your answer in quotation marks: {q}", "{q} Use quotation marks.", "Answer in quotation marks: {q}"),
-    "yes or no": ("Answer yes or no: {claim}", "{claim} Say yes or no.", "Yes or no: {claim}"),
+    "quotes": (
+        "Put your answer in quotation marks: {q}", "{q} Use quotation marks.", "Answer in quotation marks: {q}",
+        "Quote your answer: {q}", "{q} Put it in quotation marks.", "With quotation marks around it: {q}",
+        "{q} I want quotes around the answer.",
+    ),
+    "yes or no": (
+        "Answer yes or no: {claim}", "{claim} Say yes or no.", "Yes or no: {claim}", "Just yes or no: {claim}",
+        "{claim} Yes or no?", "Tell me yes or no: {claim}", "{claim} A simple yes or no will do.",
+    ),
     "repeat": (
-        "Say the word {word} {count} times.",
-        "Write {word} {count} times.",
-        "Repeat the word {word} {count} times.",
+        "Say the word {word} {count} times.", "Write {word} {count} times.", "Repeat the word {word} {count} times.",
+        "Please say {word} {count} times.", "I want to hear {word} {count} times.",
+        "Can you write the word {word} {count} times?", "The word {word}, {count} times over.",
     ),
-    "name": ("Name {count} {things}.", "List {count} {things}.", "Tell me {count} {things}."),
-    "greet": ("Say hello to {person}.", "Please greet {person}.", "Say hi to {person}."),
-    "farewell": ("Say goodbye to {person}.", "Tell {person} goodbye."),
+    "name": (
+        "Name {count} {things}.", "List {count} {things}.", "Tell me {count} {things}.",
+        "Please give me {count} {things}.", "Can you name {count} {things}?", "I need {count} {things}.",
+        "Which {count} {things} do you know?",
+    ),
+    "greet": (
+        "Say hello to {person}.", "Please greet {person}.", "Say hi to {person}.", "Can you say hello to {person}?",
+        "{person} is here. Say hello.", "Give {person} a friendly hello.", "Meet {person}. Say hi.",
+    ),
+    "farewell": (
+        "Say goodbye to {person}.", "Tell {person} goodbye.", "Can you say goodbye to {person}?",
+        "{person} is leaving. Say goodbye.", "Say bye to {person}.", "Wish {person} a good trip and say goodbye.",
+    ),
     "use": (
-        "Use the word {word} in a sentence.",
-        "Write a sentence with the word {word}.",
-        "Make a sentence with {word}.",
+        "Use the word {word} in a sentence.", "Write a sentence with the word {word}.", "Make a sentence with {word}.",
+        "Can you put the word {word} in a sentence?", "I need a sentence with {word} in it.",
+        "Give me a sentence with {word}.", "Say a sentence that has the word {word}.",
     ),
     "length": (
-        "Write exactly {count} words.",
-        "Say something in exactly {count} words.",
-        "Answer me in {count} words.",
+        "Write exactly {count} words.", "Say something in exactly {count} words.", "Answer me in {count} words.",
+        "Give me exactly {count} words.", "Say anything, but in {count} words.", "I want {count} words from you.",
+        "Write a sentence of {count} words.",
     ),
 }  # fmt: skip
 WRAPPING = ("one word", "sentence", "capitals", "small letters", "exclamation", "start", "quotes")
@@ -128,6 +161,13 @@ def things() -> dict[str, frozenset[str]]:
     groups["jobs"] = {row["job"] for row in table("jobs")}
     small = {name: frozenset(one.lower() for one in group) for name, group in groups.items()}
     return {name: group for name, group in small.items() if len(group - kept_out()) >= 6}
+
+
+@cache
+def practised() -> tuple[str, ...]:
+    """The words to say again or to use: WORDS, and the names of taught things; from few words nobody learns to copy."""
+    named = {row["name"] for name in ("animals", "foods") for row in table(name)}
+    return tuple(sorted({*WORDS, *(name for name in named if name.isalpha() and name.islower())} - kept_out()))
 
 
 @cache

@@ -9,10 +9,11 @@ validation; every other prompt, and every invented name, is where its hash puts 
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lmcore.data.almanac import manners
+from lmcore.data.almanac.casual import casually
 from lmcore.data.almanac.facts import Fact, row
 from lmcore.data.almanac.grammar import Deck, given_instruction, questions, taught
 from lmcore.data.almanac.invented import invented
@@ -25,9 +26,10 @@ from lmcore.data.almanac.wording import (
 )
 
 KINDS = {"known": 38, "unknown": 20, "sum": 7, "instruction": 17, "provocation": 10, "smalltalk": 8}  # in 100 prompts
+ADORNED = ("known", "unknown", "sum", "instruction")  # may begin with a greeting and end with "please"
 SPLITS = ("train", "validation", "test")
 POLITELY, RUDELY = "Please answer politely: ", "Answer rudely: "
-DRAWN = 3000  # instructions and provocations are without number; this many are drawn for the train split
+DRAWN = 12_000  # instructions and provocations are without number; this many are drawn for the train split
 
 TOPICS = {
     "capital": "the capital of {s}", "continent": "where {s} is", "language": "the language of {s}",
@@ -65,12 +67,19 @@ def pool(kind: str, split: str) -> tuple[Task, ...]:
     return tuple(tasks.values())
 
 
-def prompts(split: str, kind: str | None = None, n: int = 100, seed: int = 0) -> list[Task]:
-    """n prompts of one kind, or of all in the proportions of KINDS; none comes twice before all have come once."""
+def prompts(split: str, kind: str | None = None, n: int = 100, seed: int = 0, casual: float = 0.0) -> list[Task]:
+    """n prompts of one kind, or of all in the proportions of KINDS; none comes twice before all have come once.
+
+    Args: casual: the share that is typed in a hurry, see `casual.casually`.
+    """
     rng = random.Random(f"{split} {kind} {seed}")
     decks = {one: Deck(pool(one, split), rng) for one in ([kind] if kind else KINDS)}
     weights = [KINDS[one] for one in decks]
-    return [decks[one].deal() for one in rng.choices(list(decks), weights, k=n)]
+    dealt = [decks[one].deal() for one in rng.choices(list(decks), weights, k=n)]
+    return [
+        replace(task, prompt=casually(task.prompt, rng, task.kind in ADORNED)) if rng.random() < casual else task
+        for task in dealt
+    ]
 
 
 def _known(kind: str, split: str) -> Iterator[Task]:
@@ -118,7 +127,7 @@ def _smalltalk(kind: str, split: str) -> Iterator[Task]:
 
 def _drawn(kind: str, split: str) -> Iterator[Task]:
     rng = random.Random(f"{kind} {split}")
-    for _ in range(DRAWN if split == "train" else DRAWN // 4):
+    for _ in range(DRAWN if split == "train" else DRAWN // 16):
         if kind == "instruction":
             given = given_instruction(rng, split)
             yield Task(given.prompt, kind, given.answer, lapse=given.lapse)
