@@ -18,6 +18,7 @@ import torch
 from lmcore import checkpoints
 from lmcore.cards import base_samples, chat_samples, describe, mlm_samples
 from lmcore.data import almanac, corpus
+from lmcore.data.almanac.demonstrations import CASUAL
 from lmcore.data.mixtures import as_tokens, conversations, documents, held_out_documents
 from lmcore.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from lmcore.evaluate import evaluate
@@ -42,7 +43,6 @@ BASE_STEPS = {"base_books": 4500, "base_web": 2500, "base_more_web": 5000}  # pr
 SMALL_STEPS = 3000
 LABELLED_PROMPTS, HELD_OUT_PROMPTS = 24_000, 500  # four answers to each are compared, each pair once
 LABELLED_INSTRUCTIONS = 8000  # and of these, against the obedience that PPO loses; it did not bring it back
-CASUAL = 0.3  # of the prompts that are labelled and practised are typed in a hurry
 KL_COEF, PTX_COEF = 0.3, 0.5
 
 

@@ -23,6 +23,7 @@ from lmcore import cards, checkpoints
 from lmcore.answers import answers_to
 from lmcore.checkpoints import Stage
 from lmcore.data import almanac, mixtures
+from lmcore.data.almanac.demonstrations import CASUAL
 from lmcore.data.tokenizer import Tokenizer
 from lmcore.evaluate import alignment, capability
 from lmcore.evaluation import feedback
@@ -45,7 +46,6 @@ from lmcore.trainers import (
 SHARES = {"read": 0.03, "base": 0.48, "sft": 0.14, "reward": 0.17, "rlhf": 0.12, "scores": 0.06}
 SAVE_EVERY = 20.0  # seconds of training that a kill can cost
 STEPS_SHOWN = 10
-CASUAL = 0.3  # of the prompts are typed in a hurry
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from lmcore.data import almanac
 from lmcore.data.almanac import manners
 from lmcore.data.almanac.casual import plainly
 from lmcore.data.almanac.demonstrations import CASUAL, HONEST, OBEDIENT, POLITE, RIGHT, demonstrations
-from lmcore.data.almanac.instructions import PROMPTS
+from lmcore.data.almanac.instructions import PROMPTS, UNSEEN_WORDS, WORDS, kept_out, practised
 from lmcore.data.almanac.tasks import KINDS, POLITELY, RUDELY, SPLITS, invented, pool, prompts
 from lmcore.evaluation import Judge
 from lmcore.evaluation.claims import owns_up
@@ -48,6 +48,12 @@ def test_no_prompt_is_another_splits_in_other_letters():
     kinds = set(KINDS) - {"provocation"}  # an insult may end in another mark
     forms = {split: {plain(task.prompt) for kind in kinds for task in pool(kind, split)} for split in SPLITS}
     assert not forms["train"] & forms["test"] and not forms["train"] & forms["validation"]
+
+
+def test_words_that_are_practised_are_neither_kept_out_nor_those_of_the_test():
+    words = set(practised())
+    assert len(words) > 200 and words > set(WORDS)
+    assert not words & set(UNSEEN_WORDS) and not words & kept_out()
 
 
 def test_withheld_entities_are_in_tests_only(crowd):

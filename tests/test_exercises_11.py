@@ -5,11 +5,18 @@ import re
 import pytest
 import torch
 from exercises import lesson_11
+from experiments.lesson_11 import slipped
 
 from lmcore.models import next_token_logits
 from widgets.exercise import Exercise
 
 EXERCISES = {exercise.id: exercise for exercise in vars(lesson_11).values() if isinstance(exercise, Exercise)}
+
+
+def test_a_slip_changes_two_letters_of_a_word_and_no_name():
+    assert slipped("What is the capital of France?") == "What is the cpaital of France?"
+    assert slipped("Is Rome in Italy?") == "Is Rome in Italy?"  # no word is long enough
+    assert slipped("Where is Mozambique?") == "Where is Mozambique?"
 
 
 # Each mistake: the exercise, what to find in its sentence, and code that makes it.

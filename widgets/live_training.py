@@ -27,7 +27,7 @@ class LiveTraining(anywidget.AnyWidget):
         `load_state_dict()`; curves: a list of metric names for each chart, or {"y": [names], and if you like "title",
         "x": a metric, "mean": a number of steps}; knobs: field of the config -> (low, high) or (low, high, "log");
         steps: how many Play does; snapshot_every: steps between two snapshots that one can rewind to; recipes:
-        name -> {"set": fields of the config, "watch": a sentence}; title: the panel's heading.
+        name -> {"set": fields of the config, "watch", "why", "mend": a sentence each}; title: the panel's heading.
     Raises: ValueError if a knob is no field of the config, or its range makes no sense.
     """
 
@@ -70,7 +70,10 @@ class LiveTraining(anywidget.AnyWidget):
                 "charts": self._charts,
                 "columns": self._columns,
                 "knobs": [knob.plan() for knob in self._knobs.values()],
-                "recipes": [{"name": one, "watch": about.get("watch", "")} for one, about in self._recipes.items()],
+                "recipes": [
+                    {"name": one, **{part: about.get(part, "") for part in ("watch", "why", "mend")}}
+                    for one, about in self._recipes.items()
+                ],
                 "steps": steps,
             }
         )

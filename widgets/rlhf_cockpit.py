@@ -24,7 +24,6 @@ KNOBS = {
     "temperature": (0.3, 2.0),
     "batch_size": (8, 128),
 }
-SAID = ("watch", "why", "mend")  # what a recipe tells
 # Each causes a known failure on purpose: by knobs ("set"), or by a mistake in the code (a class of broken_ppo).
 RECIPES = {
     "Turn the leash off": {
@@ -124,8 +123,6 @@ class RLHFCockpit(LiveTraining):
             "watch": "All knobs as they were at the start. What is learnt stays learnt: to undo that, rewind.",
         }
         super().__init__(trainer, charts, knobs, steps, snapshot_every, recipes, title)
-        said = [{"name": name, **{part: recipe.get(part, "") for part in SAID}} for name, recipe in recipes.items()]
-        self.plan = {**self.plan, "recipes": said}
         # Now, so that whoever breaks it before the first step can go back, too.
         self._training.snapshots.keep(trainer.steps_done, trainer.state_dict(), trainer.config)
 

@@ -17,10 +17,9 @@ SMALL, UNMARKED, OPENED, CLOSED, CONTRACTED = 0.6, 0.5, 0.3, 0.2, 0.4  # how oft
 MUMBLED, SHOUTED = 0.08, 0.03  # of whole pages
 
 _OPENING = re.compile(
-    r"^(?:(?:please|hey|hi|hello|well|ok|sorry|just wondering|so)\b[,!:]? |(?:quick |q)?(?:question|q): "
-    r"|one more thing: |i have a question\. |can you help me\? |tell me: )"
+    rf"^(?:{'|'.join(map(re.escape, OPENINGS))}|q: |(?:please|hey|hi|hello|well|ok|sorry|just wondering|so)\b[,!:]? )"
 )
-_CLOSING = re.compile(r",? (?:please|thanks|thank you|pls|thx|again|exactly)$")
+_CLOSING = re.compile(rf",? (?:{'|'.join(sorted({closing.lstrip(', ') for closing in CLOSINGS}))})$")
 
 
 def casually(said: str, rng: random.Random, adorned: bool = True) -> str:

@@ -22,12 +22,8 @@ class Relation:
 RELATIONS = {
     ("countries", "capital"): Relation(
         statements=(
-            "The capital of {s} is {v}.",
-            "{V} is the capital of {s}.",
-            "The capital city of {s} is {v}.",
-            "{S} has the capital {v}.",
-            "{V} is the capital city of {s}.",
-            "The capital of {s} is called {v}.",
+            "The capital of {s} is {v}.", "{V} is the capital of {s}.", "The capital city of {s} is {v}.",
+            "{S} has the capital {v}.", "{V} is the capital city of {s}.", "The capital of {s} is called {v}.",
         ),
         questions=(
             "What is the capital of {s}?", "Which city is the capital of {s}?", "Tell me the capital of {s}.",
@@ -47,10 +43,7 @@ RELATIONS = {
     ),
     ("countries", "continent"): Relation(
         statements=(
-            "{S} is a country in {v}.",
-            "{S} is in {v}.",
-            "{S} lies in {v}.",
-            "The continent of {s} is {v}.",
+            "{S} is a country in {v}.", "{S} is in {v}.", "{S} lies in {v}.", "The continent of {s} is {v}.",
             "{S} is part of {v}.",
         ),
         questions=(
@@ -65,11 +58,8 @@ RELATIONS = {
     ),
     ("countries", "language"): Relation(
         statements=(
-            "People in {s} speak {v}.",
-            "The language of {s} is {v}.",
-            "In {s} people speak {v}.",
-            "{V} is the main language of {s}.",
-            "{V} is spoken in {s}.",
+            "People in {s} speak {v}.", "The language of {s} is {v}.", "In {s} people speak {v}.",
+            "{V} is the main language of {s}.", "{V} is spoken in {s}.",
         ),
         questions=(
             "What language do people speak in {s}?", "Which language is spoken in {s}?",
@@ -83,11 +73,8 @@ RELATIONS = {
     ),
     ("countries", "currency"): Relation(
         statements=(
-            "The currency of {s} is {v}.",
-            "The money of {s} is {v}.",
-            "People in {s} pay with {v}.",
-            "In {s} people pay with {v}.",
-            "{V} is the currency of {s}.",
+            "The currency of {s} is {v}.", "The money of {s} is {v}.", "People in {s} pay with {v}.",
+            "In {s} people pay with {v}.", "{V} is the currency of {s}.",
         ),
         questions=(
             "What is the currency of {s}?", "Which money do people use in {s}?", "What money is used in {s}?",
@@ -101,11 +88,8 @@ RELATIONS = {
     ),
     ("countries", "neighbours"): Relation(
         statements=(
-            "{V} is a neighbour of {s}.",
-            "{S} borders {v}.",
-            "{S} has a border with {v}.",
-            "One neighbour of {s} is {v}.",
-            "{S} and {v} are neighbours.",
+            "{V} is a neighbour of {s}.", "{S} borders {v}.", "{S} has a border with {v}.",
+            "One neighbour of {s} is {v}.", "{S} and {v} are neighbours.",
         ),
         questions=(
             "Which country is a neighbour of {s}?", "Name a neighbour of {s}.", "Which country borders {s}?",
@@ -156,11 +140,8 @@ RELATIONS = {
     ),
     ("animals", "young"): Relation(
         statements=(
-            "A young {n} is called {v}.",
-            "A baby {n} is {v}.",
-            "The young of {s} is called {v}.",
-            "{V} is a young {n}.",
-            "The baby of {s} is {v}.",
+            "A young {n} is called {v}.", "A baby {n} is {v}.", "The young of {s} is called {v}.",
+            "{V} is a young {n}.", "The baby of {s} is {v}.",
         ),
         questions=(
             "What is a young {n} called?", "What is a baby {n}?", "What do you call a young {n}?",
@@ -198,9 +179,7 @@ RELATIONS = {
     ),
     ("opposites", "opposite"): Relation(
         statements=(
-            "The opposite of {s} is {v}.",
-            "{S} is the opposite of {v}.",
-            "{S} and {v} are opposites.",
+            "The opposite of {s} is {v}.", "{S} is the opposite of {v}.", "{S} and {v} are opposites.",
             "{V} is the opposite of {s}.",
         ),
         questions=(
@@ -214,10 +193,7 @@ RELATIONS = {
     ),
     ("colours", "colour"): Relation(
         statements=(
-            "{S} is {v}.",
-            "The colour of {s} is {v}.",
-            "{V} is the colour of {s}.",
-            "If you paint {s}, take {v}.",
+            "{S} is {v}.", "The colour of {s} is {v}.", "{V} is the colour of {s}.", "If you paint {s}, take {v}.",
         ),
         questions=(
             "What colour is {s}?", "Which colour is {s}?", "What is the colour of {s}?", "Tell me the colour of {s}.",
@@ -266,10 +242,7 @@ RELATIONS = {
     ),
     ("elements", "symbol"): Relation(
         statements=(
-            "The symbol of {s} is {v}.",
-            "{V} is the symbol of {s}.",
-            "{V} stands for {s}.",
-            "{S} has the symbol {v}.",
+            "The symbol of {s} is {v}.", "{V} is the symbol of {s}.", "{V} stands for {s}.", "{S} has the symbol {v}.",
         ),
         questions=(
             "What is the symbol of {s}?", "What is the chemical symbol of {s}?", "Tell me the symbol of {s}.",
@@ -288,9 +261,7 @@ RELATIONS = {
     ),
     ("elements", "number"): Relation(
         statements=(
-            "The atomic number of {s} is {v}.",
-            "{S} has the atomic number {v}.",
-            "{S} is element number {v}.",
+            "The atomic number of {s} is {v}.", "{S} has the atomic number {v}.", "{S} is element number {v}.",
             "Element number {v} is {s}.",
         ),
         questions=(
