@@ -350,6 +350,18 @@ def test_a_knob_moved_in_the_last_step_is_not_lost(live):
     assert widget.changes == [{"step": 1, "name": "kl_coef", "before": 0.05, "value": 0.2}]
 
 
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_knob_moved_before_the_first_step_is_moved_back_with_its_mark(live, steps):
+    widget = live()
+    before = widget.trainer.config
+    widget.set_knob("learning_rate", 0.3)
+    if steps:
+        widget.run(steps)
+    assert widget.trainer.config.learning_rate == 0.3 and widget.changes
+    widget.rewind(0)
+    assert widget.wait(60) and widget.trainer.config == before and widget.changes == []
+
+
 def test_a_knob_moved_just_before_a_rewind_is_rewound_too(live):
     widget = live(LineTrainer(seconds=0.2))
     widget.play()

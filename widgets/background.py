@@ -260,6 +260,7 @@ class BackgroundTraining:
             self._pending.clear()
             self._known_config = _settings(config)
             self._forget_after(step)
+            self.changes = [change for change in self.changes if change["step"] < step]  # the snapshot was before them
             self.state, self.wish, self.exception = "paused", "", None
             self.message = f"Back at step {step}, the knobs as they were then."
             self._interrupt.clear()

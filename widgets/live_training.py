@@ -49,6 +49,8 @@ class LiveTraining(anywidget.AnyWidget):
     ):
         name = type(self).__name__
         self._training = BackgroundTraining(trainer, steps, snapshot_every, name)
+        # Now, so that whoever breaks it before the first step can go back, too.
+        self._training.snapshots.keep(trainer.steps_done, trainer.state_dict(), trainer.config)
         self._knobs = {field: Knob.of(trainer.config, field, limits) for field, limits in (knobs or {}).items()}
         self._recipes = dict(recipes or {})
         for recipe in self._recipes.values():

@@ -123,8 +123,6 @@ class RLHFCockpit(LiveTraining):
             "watch": "All knobs as they were at the start. What is learnt stays learnt: to undo that, rewind.",
         }
         super().__init__(trainer, charts, knobs, steps, snapshot_every, recipes, title)
-        # Now, so that whoever breaks it before the first step can go back, too.
-        self._training.snapshots.keep(trainer.steps_done, trainer.state_dict(), trainer.config)
 
     def apply(self, recipe: str) -> None:
         """Set the knobs as a recipe says, and make its mistake and no other. Raises: ValueError if there is none."""

@@ -144,7 +144,9 @@ export default {
     model.on("change:_picture", showPicture);
     model.on("change:system", showSystem);
     showPicture();
+    const unwatch = tellOfRestart(model, message);
     return () => {
+      unwatch();
       model.off("change:_picture", showPicture);
       model.off("change:system", showSystem);
     };

@@ -41,6 +41,17 @@ export default {
     el.append(root);
     model.on("change:_picture", show);
     show();
-    return () => model.off("change:_picture", show);
+    // Its kernel takes the run with it, and what is done so far is on disk.
+    const unwatch = onRestart(model, () => {
+      model.off("change:_picture", show);
+      root.dataset.state = "gone";
+      play.hidden = stop.hidden = true;
+      budget.textContent = "";
+      message.textContent = "The kernel was restarted, and the run has ended with it. Run this cell again, and it goes on where it was.";
+    });
+    return () => {
+      unwatch();
+      model.off("change:_picture", show);
+    };
   },
 };

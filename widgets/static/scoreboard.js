@@ -78,6 +78,16 @@ export default {
     el.append(root);
     model.on("change:_picture", show);
     show();
-    return () => model.off("change:_picture", show);
+    const unwatch = onRestart(model, () => {
+      model.off("change:_picture", show);
+      root.dataset.state = "gone";
+      measure.hidden = stop.hidden = true;
+      working.textContent = "";
+      message.textContent = "The kernel was restarted, so nothing is measured here any more. Run this cell again.";
+    });
+    return () => {
+      unwatch();
+      model.off("change:_picture", show);
+    };
   },
 };
