@@ -61,10 +61,12 @@ def test_what_the_run_tells_is_drawn(tmp_path, a_quick_run):
 
 
 def test_a_gate_that_failed_is_told_and_the_button_comes_back(tmp_path, a_quick_run):
-    a_quick_run(at("sft", 0.5), json.dumps({"reason": "sft: accuracy is 0.1, needed is 0.5"}), code=1)
+    a_quick_run(at("sft", 1.0), json.dumps({"reason": "sft: accuracy is 0.1, needed is 0.5"}), code=1)
     run = Pipeline(SpeedrunConfig(), tmp_path)
     run.play()
     assert run.wait(20) and run.state == "failed" and "accuracy is 0.1" in run.message
+    assert "another directory" in run.message, "the same directory would refuse other choices"
+    assert max(one["share"] for one in run._picture["phases"]) < 1, "a phase that failed its gate is not done"
     a_quick_run(at("sft", 1.0))
     run.play()
     assert run.wait(20) and run.state == "done"

@@ -132,7 +132,8 @@ class Pipeline(anywidget.AnyWidget):
                 self.state, self.message, self.left = "done", f"It is done, and its stages are in {self.out}.", 0.0
             else:
                 last = errors[-1].strip() if errors else f"it ended with code {code}"
-                self.state, self.message = "failed", f"It stopped: {reason or last}"
+                other = " Other choices need another directory, such as out=home() / 'my_second'." if reason else ""
+                self.state, self.message = "failed", f"It stopped: {reason or last}{other}"
             self._draw()
 
     def _fulfil(self, change) -> None:
@@ -144,7 +145,8 @@ class Pipeline(anywidget.AnyWidget):
 
     def _draw(self) -> None:
         done = self.finished()
-        shares = {name: 1.0 if name in done else self.share if name == self.phase else 0.0 for name in SHARES}
+        far = min(self.share, 0.99)  # a phase is done when its gate is passed, and not before
+        shares = {name: 1.0 if name in done else far if name == self.phase else 0.0 for name in SHARES}
         self._picture = {
             "request": self._request,
             "state": self.state,

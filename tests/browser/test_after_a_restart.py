@@ -42,4 +42,4 @@ def test_every_widget_that_asks_its_kernel_tells_of_a_restart(lesson):
             trial.widget(name).get_by_role("textbox").first.fill("Is anybody there?")  # and nothing breaks
         else:
             assert not trial.widget(name).locator("[data-do]:visible").count(), "a button that nobody hears"
-        assert "Run this cell again" in message.inner_text()
+        assert "Run the lesson again from its first cell" in message.inner_text()

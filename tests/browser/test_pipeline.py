@@ -43,6 +43,12 @@ class Button:
         phase.locator(".about", has_text="loss").wait_for()
         return phase.locator(".about").inner_text()
 
+    def colours(self, under_the_mouse: bool = False) -> list[str]:
+        """Of the first button: its letters and its ground."""
+        play = self.widget.locator("[data-do=play]")
+        play.hover() if under_the_mouse else self.page.mouse.move(0, 0)
+        return play.evaluate("one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor]")
+
     def done(self) -> list[str]:
         """The phases that are ticked off."""
         names = self.widget.locator(".name").all_inner_texts()
@@ -74,6 +80,7 @@ def test_the_button_starts_stops_goes_on_and_ends_with_its_kernel(lesson, home):
     button.show()
     assert button.widget.get_attribute("data-state") == "idle" and not runs_in(home), "nothing starts by itself"
     assert "2 min" in button.widget.inner_text(), "the budget is shown before"
+    assert button.colours() == button.colours(under_the_mouse=True), "white on white cannot be read"
     button.press("play")
     assert "loss" in button.wait_until_now("base")
     assert button.done() == ["read"] and len(runs_in(home)) == 1

@@ -83,10 +83,14 @@ def test_a_learner_pretrains_breaks_and_saves_a_gpt(lesson, subshells):
 
 def test_the_learners_own_step_size_and_a_wrong_one(lesson):
     birth = Birth(lesson)
+    birth.apply("Seven-league boots")
+    told = birth.widget.locator('.fbc-note[data-told="Seven-league boots"]')
+    told.wait_for()
     field = birth.widget.locator("input[data-knob-value=learning_rate]")
     field.fill("fast")
     field.press("Enter")
     birth.widget.locator(".fbc-message", has_text="learning_rate takes a number").wait_for()
+    assert told.inner_text(), "nothing was changed, so what the recipe says still holds"
     field.fill("0.005")
     field.press("Enter")
     birth.wait_for_step_size("0.005")

@@ -63,7 +63,7 @@ function render({ model, el }) {
     if (dead) return { ok: false };
     const answer = await letters.ask(type, more);
     if (!["hello", "ping"].includes(type) && !dead) {
-      if (type === "knob" || type === "rewind") watchFor.textContent = ""; // no longer as the recipe left it
+      if (answer.ok && ["knob", "rewind"].includes(type)) watchFor.textContent = ""; // no longer as the recipe left it
       complaint = answer.ok ? null : { sentence: answer.message, offer: answer.busy ? takeOver : "" };
       showMessage();
     }
@@ -233,7 +233,7 @@ function render({ model, el }) {
     if (dead) return;
     dead = true;
     complaint = null;
-    const message = "The kernel was restarted, so this training is gone. Run the cell again for a new one.";
+    const message = "The kernel was restarted, so this training is gone. Run the lesson again from its first cell for a new one.";
     news = { ...news, state: news.state === "running" ? "failed" : news.state, wish: "", message };
     knobs.forEach((one) => one.disable());
     [...recipes, steps, snapshots].forEach((one) => (one.disabled = true));

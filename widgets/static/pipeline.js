@@ -47,7 +47,7 @@ export default {
       root.dataset.state = "gone";
       play.hidden = stop.hidden = true;
       budget.textContent = "";
-      message.textContent = "The kernel was restarted, and the run has ended with it. Run this cell again, and it goes on where it was.";
+      message.textContent = "The kernel was restarted, and the run has ended with it. Run the lesson again from its first cell, and it goes on where it was.";
     });
     return () => {
       unwatch();

@@ -105,7 +105,7 @@ export default {
       undo.disabled = dead || !made.length;
       [tie, ...answers.map((one) => one.node)].forEach((node) => (node.disabled = dead));
       message.textContent = dead
-        ? "The kernel was restarted. What you labeled is safe: run the cell again to go on where you stopped."
+        ? "The kernel was restarted. What you labeled is safe: run the lesson again from its first cell, and go on where you stopped."
         : overdue ? `The kernel is busy with something else, or gone: ${open} of your votes wait in this tab to be saved.` : kept.note ?? "";
       root.dataset.place = finished ? "done" : place;
       root.dataset.labeled = made.length;

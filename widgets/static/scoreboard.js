@@ -83,7 +83,7 @@ export default {
       root.dataset.state = "gone";
       measure.hidden = stop.hidden = true;
       working.textContent = "";
-      message.textContent = "The kernel was restarted, so nothing is measured here any more. Run this cell again.";
+      message.textContent = "The kernel was restarted, so nothing is measured here any more. Run the lesson again from its first cell.";
     });
     return () => {
       unwatch();

@@ -49,7 +49,7 @@ function onRestart(model, act) {
 // Says in `message` that it was.
 function tellOfRestart(model, message) {
   return onRestart(model, () => {
-    message.textContent = "The kernel was restarted, so nobody answers here any more. Run this cell again.";
+    message.textContent = "The kernel was restarted, so nobody answers here any more. Run the lesson again from its first cell.";
   });
 }
 
