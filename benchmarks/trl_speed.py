@@ -132,10 +132,8 @@ class Worker:
         self.name, self.rate, self.rows = name, rate, []
         how = [python, "-m", "benchmarks.trl_speed", "--worker", name, "--rate", str(rate), "--seed", str(seed)]
         self.complaints = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            how, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True, cwd=HERE.parent,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},  # waiting threads of either side sleep
-        )  # fmt: skip
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.complaints, "text": True}
+        self.process = subprocess.Popen(how, cwd=HERE.parent, **pipes)
         self.imported = self.hear()
 
     def hear(self) -> dict:

@@ -33,7 +33,7 @@ def describe(what: str, trainer: Trainer, minutes: float, program: str = "lmcore
         "trained_by": f"python -m {program}, {type(trainer).__name__}",
         "trainer_config": {key: value for key, value in vars(trainer.config).items()},
         "steps": trainer.steps_done,
-        "parameters": sum(p.numel() for p in next(iter(trainer.modules.values())).parameters()),
+        "parameters": sum(p.numel() for p in next(iter(trainer.modules.values())).parameters() if p.requires_grad),
         "minutes": round(minutes, 1),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),

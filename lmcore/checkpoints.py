@@ -1,7 +1,8 @@
 """Trained models as files: `checkpoints.load("sft")` gives a model, its tokenizer and its card.
 
 A stage is two files in one directory, `sft.safetensors` (weights, half precision) and `sft.json` (kind, sizes, card,
-checksum), beside the `tokenizer.json` that all stages of the directory share.
+checksum), beside the `tokenizer.json` that all stages of the directory share. A reward model's reader is another stage
+of the same directory, and is not written twice.
 """
 
 import hashlib
@@ -51,6 +52,7 @@ def save(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(directory / "tokenizer.json")
+    reader = _stage_of(model.reader, directory) if getattr(model, "reader", None) is not None else None
     weights = {  # single numbers, such as a reward model's centre, stay exact
         key: (tensor.half() if tensor.dim() else tensor).contiguous() for key, tensor in _distinct(model).items()
     }
@@ -58,6 +60,8 @@ def save(
     data = safetensors.torch.save(weights)
     kind = {Transformer: "transformer", Recurrent: "recurrent", RewardModel: "reward"}[type(model)]
     about = {"kind": kind, "config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
+    if reader is not None:
+        about["reader"] = reader
     for target, content in [(path, data), (path.with_suffix(".json"), json.dumps(about, indent=1).encode())]:
         unfinished = target.with_name(target.name + ".unfinished")
         unfinished.write_bytes(content)
@@ -88,7 +92,7 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != about.get("sha256"):
         raise CheckpointError(f"{path} is damaged: its checksum is wrong. {_how_to_restore(name, directory)}")
-    model = _empty(kind, config, tokenizer)
+    model = _empty(kind, config, tokenizer, _reader(about["reader"], path, directory) if "reader" in about else None)
     try:
         weights = {key: tensor.float() for key, tensor in safetensors.torch.load(data).items()}
         missing, unexpected = model.load_state_dict(weights, strict=False)
@@ -105,18 +109,41 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
     return Stage(name, model.to(device).eval(), tokenizer, about["card"])
 
 
-def _empty(kind: str, config: Any, tokenizer: Tokenizer) -> Model:
+def _empty(kind: str, config: Any, tokenizer: Tokenizer, reader: Transformer | None) -> Model:
     """A model of these sizes that has learnt nothing."""
     if kind == "recurrent":
         return Recurrent(config)
     trunk = Transformer(config)
-    return RewardModel(trunk, tokenizer) if kind == "reward" else trunk
+    return RewardModel(trunk, tokenizer, reader=reader) if kind == "reward" else trunk
+
+
+def _stage_of(reader: Transformer, directory: Path) -> dict[str, str]:
+    """The stage in this directory that has the reader's weights: its name and checksum."""
+    ours = {name: tensor.half() for name, tensor in _distinct(reader).items()}
+    for name in available(directory):
+        theirs = safetensors.torch.load_file(directory / f"{name}.safetensors")
+        if theirs.keys() == ours.keys() and all(torch.equal(theirs[key], ours[key]) for key in ours):
+            digest = hashlib.sha256((directory / f"{name}.safetensors").read_bytes()).hexdigest()
+            return {"stage": name, "sha256": digest}
+    raise CheckpointError(f"the reward model's reader is no stage of {directory}: save that model there first")
+
+
+def _reader(about: dict[str, str], path: Path, directory: Path) -> Transformer:
+    """The language model that a reward model reads with."""
+    found = directory / f"{about['stage']}.safetensors"
+    reader = load(about["stage"], directory).model
+    if hashlib.sha256(found.read_bytes()).hexdigest() != about["sha256"]:
+        raise CheckpointError(
+            f"{path} was trained with another {found.name}: the two belong together. "
+            f"{_how_to_restore(path.stem, directory)}"
+        )
+    return reader
 
 
 def _distinct(model: Model) -> dict[str, torch.Tensor]:
-    """The model's tensors, tied ones once."""
+    """The model's own tensors, tied ones once."""
     network, before = (model.trunk, "trunk.") if isinstance(model, RewardModel) else (model, "")
-    state = model.state_dict()
+    state = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith("reader.")}
     if network.unembedding.weight is network.embedding.weight:
         del state[f"{before}unembedding.weight"]
     return state

@@ -41,7 +41,7 @@ VOCAB_SIZE = 4096
 MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 2000, 250
 BASE_STEPS = {"base_books": 4500, "base_web": 2500, "base_more_web": 5000}  # pretraining in three parts
 SMALL_STEPS = 3000
-LABELLED_PROMPTS, HELD_OUT_PROMPTS = 24_000, 500  # four answers to each are compared, each pair once
+LABELLED_PROMPTS, HELD_OUT_PROMPTS = 24_000, 2000  # four answers to each are compared, each pair once
 LABELLED_INSTRUCTIONS = 8000  # and of these, against the obedience that PPO loses; it did not bring it back
 KL_COEF, PTX_COEF = 0.3, 0.5
 
@@ -110,7 +110,7 @@ def train_sft(directory: Path) -> None:
 
 
 def train_reward(directory: Path) -> None:
-    """The SFT model learns to grade answers, from what simulated people preferred among its own."""
+    """A copy of the SFT model, with that model as its reader, learns what simulated people prefer of its answers."""
     sft = checkpoints.load("sft", directory)
     tasks = almanac.prompts("train", n=LABELLED_PROMPTS, seed=3, casual=CASUAL)
     tasks += almanac.prompts("train", "instruction", n=LABELLED_INSTRUCTIONS, seed=3, casual=CASUAL)
@@ -118,7 +118,8 @@ def train_reward(directory: Path) -> None:
     learnt = feedback.collect(sft.model, sft.tokenizer, prompts)
     unseen = [task.prompt for task in almanac.prompts("validation", n=HELD_OUT_PROMPTS, seed=3)]
     asked = feedback.collect(sft.model, sft.tokenizer, unseen, crowd="other people", seed=1)
-    model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, generator, reader=sft.model)
     trainer = RewardTrainer(model, learnt.pairs)
     trainer.config = replace(trainer.config, total_steps=trainer.steps_per_epoch)
     minutes = train(trainer, "reward", trainer.steps_per_epoch)

@@ -184,7 +184,8 @@ class Speedrun:
         unseen = [task.prompt for task in almanac.prompts("validation", n=200, seed=3)]
         asked = feedback.collect(sft.model, sft.tokenizer, unseen, crowd="other people", tastes=config.tastes, seed=1)
         yield self._at("reward", 0.2, {"votes": len(learnt.pairs)})
-        model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, torch.Generator().manual_seed(config.seed))
+        generator = torch.Generator().manual_seed(config.seed)
+        model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, generator, reader=sft.model)
         trainer = RewardTrainer(model, learnt.pairs, RewardConfig(seed=config.seed))
         yield from self._train("reward", trainer, most_steps=trainer.steps_per_epoch)
         shown = list(asked.pairs)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import alignment, costs, curves, generation, machine, report, tax, training, trl_speed
+from benchmarks import alignment, costs, curves, generation, machine, report, speedrun, tax, training, trl_speed
 from benchmarks.peers import as_llama, gpt2
 from benchmarks.training import Run
 from lmcore import checkpoints
@@ -122,7 +122,13 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
 
 
 @pytest.mark.parametrize(
-    "name, table", [("alignment", alignment.table), ("overoptimisation", curves.table), ("trl", trl_speed.table)]
+    "name, table",
+    [
+        ("alignment", alignment.table),
+        ("overoptimisation", curves.table),
+        ("speedrun", speedrun.table),
+        ("trl", trl_speed.table),
+    ],
 )
 def test_the_stored_tables_are_made_of_the_stored_numbers(name, table):
     path = report.RESULTS.with_name(f"{name}.json")

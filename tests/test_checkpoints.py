@@ -51,6 +51,30 @@ def test_a_reward_model_gives_the_same_rewards_when_loaded(tmp_path, tied):
     torch.testing.assert_close(loaded(asked, said), model(asked, said), atol=2e-3, rtol=1e-5)
 
 
+def test_a_reward_model_finds_its_reader_among_the_stages_and_no_other(tmp_path):
+    tokenizer = Tokenizer.train(["hello world"], vocab_size=270)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
+    trunk, reader, another = (Transformer(sizes, torch.Generator().manual_seed(seed)) for seed in range(3))
+    model = RewardModel(trunk, tokenizer, reader=reader).eval()
+    torch.nn.init.normal_(model.notes.weight)
+    with pytest.raises(CheckpointError, match="reader is no stage of .*save that model there first"):
+        checkpoints.save("grader", model, tokenizer, {}, tmp_path)
+    checkpoints.save("another", another, tokenizer, {}, tmp_path)
+    size = checkpoints.save("reads", reader, tokenizer, {}, tmp_path).stat().st_size
+    path = checkpoints.save("grader", model, tokenizer, {}, tmp_path)
+    assert path.stat().st_size < 1.5 * size, "the reader is not written twice"
+    loaded = checkpoints.load("grader", tmp_path).model
+    asked, said = ["hello", "world"], ["world", "hello hello"]
+    torch.testing.assert_close(loaded(asked, said), model(asked, said), atol=2e-3, rtol=2e-3)
+    assert not any(parameter.requires_grad for parameter in loaded.reader.parameters())
+    checkpoints.save("reads", another, tokenizer, {}, tmp_path)
+    with pytest.raises(CheckpointError, match=r"grader\.safetensors was trained with another reads\.safetensors"):
+        checkpoints.load("grader", tmp_path)
+    (tmp_path / "reads.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"reads\.safetensors is missing"):
+        checkpoints.load("grader", tmp_path)
+
+
 def test_a_missing_stage_names_the_file_and_the_command():
     with pytest.raises(CheckpointError, match=r"nothing\.safetensors is missing .*python -m lmcore\.recipes nothing"):
         checkpoints.load("nothing")
@@ -98,7 +122,7 @@ def test_a_failed_save_leaves_the_old_stage(saved, monkeypatch):
 def test_shipped_stages_load_and_their_cards_are_complete(name):
     stage = checkpoints.load(name)
     card = stage.card
-    assert sum(p.numel() for p in stage.model.parameters()) == card["parameters"]
+    assert sum(p.numel() for p in stage.model.parameters() if p.requires_grad) == card["parameters"]
     assert (1e5 if name == "small_rlhf" else 1e6) < card["parameters"] < 4e6
     if name == "reward":
         assert 0.5 < card["accuracy_on_other_people"] < card["accuracy_possible"] and card["votes"] > 10_000

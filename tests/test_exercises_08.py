@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from exercises import lesson_08
-from experiments.lesson_08 import margins, reward_model_from_votes
+from experiments.lesson_08 import margins, taste_from_votes
 
 from lmcore import checkpoints
 from lmcore.data import preferences
@@ -114,22 +114,25 @@ def test_other_right_ways_are_right(id, learner):
 # --- What the lesson hands on -------------------------------------------------------------------------------------
 
 
-def test_a_reward_model_takes_the_side_of_whoever_voted():
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_reward_takes_the_side_of_whoever_voted_and_the_crowd_still_counts(reading):
     tokenizer = Tokenizer.load(checkpoints.SHIPPED / "tokenizer.json")
     sizes = TransformerConfig(tokenizer.vocab_size, context_length=64, n_layer=1, n_head=2, n_kv_head=1, n_embd=16)
-    reward = RewardModel(Transformer(sizes, torch.Generator().manual_seed(0)), tokenizer)
+    trunk, reader = (Transformer(sizes, torch.Generator().manual_seed(seed)) for seed in range(2))
+    reward = RewardModel(trunk, tokenizer, reader=reader if reading else None)
     before = {name: value.clone() for name, value in reward.state_dict().items()}
     votes = [
         {"prompt": f"Question {n}?", "completion_a": "Yes, with pleasure.", "completion_b": "No.", "labeler": "you",
          "winner": "tie" if n == 0 else "b", "left": "a"}
         for n in range(10)
     ]  # fmt: skip
-    mine = reward_model_from_votes(votes, reward, steps=30, learning_rate=1e-2)
+    mine = taste_from_votes(votes, reward, steps=30, learning_rate=1e-2)
     preferred = list(preferences.pairs(votes))
     assert len(preferred) == 9 and bool((margins(mine, preferred) > 0.5).all())
     assert all(torch.equal(value, before[name]) for name, value in reward.state_dict().items()), "a copy is taught"
     prompts = [row["prompt"] for row in preferred] * 2
     answers = [row[side] for side in ("chosen", "rejected") for row in preferred]
-    assert float(mine(prompts, answers).mean()) == pytest.approx(0, abs=1e-4)
+    assert float(mine.own(prompts, answers).mean()) == pytest.approx(0, abs=1e-4)
+    torch.testing.assert_close(mine(prompts, answers), reward(prompts, answers) + mine.own(prompts, answers))
     with pytest.raises(ValueError, match="not only ties"):
-        reward_model_from_votes(votes[:1], reward)
+        taste_from_votes(votes[:1], reward)

@@ -1,10 +1,16 @@
 """Lesson 09's exercises: each meets each anticipated mistake with its sentence."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 from exercises import lesson_09
+from experiments.lesson_09 import distance_and_score
 
+from lmcore import checkpoints
+from lmcore.data import almanac
+from lmcore.evaluation import Judge
 from widgets.exercise import Exercise
 
 EXERCISES = {exercise.id: exercise for exercise in vars(lesson_09).values() if isinstance(exercise, Exercise)}
@@ -285,3 +291,14 @@ def test_no_other_policy_reaches_the_optimal_ones_objective():
     best_policy = lesson_09.my_optimal_policy(ref, rewards, 0.3)
     bound = 0.3 * (ref * (rewards / 0.3).exp()).sum().log()  # J* = beta log sum ref exp(r / beta)
     torch.testing.assert_close(lesson_09._objective(best_policy, ref, rewards, 0.3), bound)
+
+
+def test_a_model_that_stays_where_it_is_has_gone_no_distance_and_keeps_its_score():
+    sft, judge = checkpoints.load("sft"), Judge()
+    prompts = [task.prompt for task in almanac.prompts("train", n=8)]
+    distance, score = distance_and_score(sft.model, sft.model, judge, prompts, sft.tokenizer)
+    assert distance == pytest.approx(0, abs=1e-2) and -1.5 <= score <= 1
+    changed = copy.deepcopy(sft.model)
+    with torch.no_grad():
+        changed.unembedding.weight[sft.tokenizer.encode(" I")[0]] *= 3
+    assert distance_and_score(changed, sft.model, judge, prompts, sft.tokenizer)[0] > 0.5

@@ -30,14 +30,19 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train([" ".join(WORDS)] * 5, vocab_size=300)
 
 
-def reward_model(seed=0, context_length=64, n_layer=1) -> RewardModel:
+def reward_model(seed=0, context_length=64, n_layer=1, reading=False) -> RewardModel:
+    """One of a few thousand parameters; `reading`: with a reader, whose surprise is noted from the start."""
     generator = torch.Generator().manual_seed(seed)
     sizes = TransformerConfig(tokenizer().vocab_size, context_length, n_layer, n_head=2, n_kv_head=1, n_embd=32)
     trunk = Transformer(sizes, generator)
     for parameter in trunk.parameters():  # a fresh one reads only the last token
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.2, generator=generator)
-    return RewardModel(trunk, tokenizer(), generator)
+    if not reading:
+        return RewardModel(trunk, tokenizer(), generator)
+    model = RewardModel(trunk, tokenizer(), generator, reader=reward_model(seed + 1, n_layer=2).trunk)
+    torch.nn.init.normal_(model.notes.weight, std=0.2, generator=generator)
+    return model
 
 
 def say(words, rng, count=None) -> str:
@@ -70,11 +75,13 @@ def test_the_head_starts_as_in_the_literature():
     assert float(weights.std()) == pytest.approx(1 / 16, rel=0.03) and heads[0].linear.bias.tolist() == [0]
 
 
-def test_padding_on_either_side_and_what_stands_in_it_change_nothing():
-    model = reward_model(n_layer=2)
+@pytest.mark.parametrize("context_length", [64, 8])
+@pytest.mark.parametrize("reading", [False, True])
+def test_padding_on_either_side_and_what_stands_in_it_change_nothing(reading, context_length):
+    model = reward_model(n_layer=2, reading=reading, context_length=context_length)
     expected = model(["the cat"], ["thank you, dear friend"])
     real = torch.tensor([model.as_ids("the cat", "thank you, dear friend")])
-    for left, right, filler in [(0, 0, 0), (3, 0, 0), (0, 4, 0), (0, 4, 9), (2, 5, 11), (7, 1, 5)]:
+    for left, right, filler in [(0, 0, 0), (3, 0, 0), (0, 4, 0), (0, 4, 9), (2, 5, 11), (7, 1, 5), (1, 2, 4)]:
         pad = [torch.full((1, width), filler) for width in (left, right)]
         ids = torch.cat([pad[0], real, pad[1]], dim=1)
         mask = torch.zeros_like(ids, dtype=torch.bool)
@@ -158,6 +165,63 @@ def test_the_gradient_is_the_finite_difference():
                 parameter -= step * direction
         exact = float((parameter.grad * direction).sum())
         assert (slopes[0] - slopes[1]) / 2e-5 == pytest.approx(exact, rel=1e-5, abs=1e-8), name
+
+
+def test_a_readers_surprise_is_what_its_logits_say_of_each_token_of_the_answer():
+    model = reward_model(n_layer=2, reading=True)
+    ids = torch.tensor([model.as_ids("the cat", "thank you")])
+    found = model.surprise(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+    chances = model.reader(ids[:, :-1])[0].log_softmax(dim=-1)
+    answer = ids[0].tolist().index(tokenizer().assistant_id) + 1
+    assert (found[:answer] == 0).all() and ids.size(1) - answer == len(tokenizer().encode("thank you")) + 1
+    for place in range(answer, ids.size(1)):
+        said, likeliest = chances[place - 1, ids[0, place]], chances[place - 1].max()
+        torch.testing.assert_close(found[place], torch.stack([said, said - likeliest]))
+
+
+def test_a_fresh_reader_changes_nothing_and_training_changes_no_reader():
+    plain = reward_model()
+    model = RewardModel(copy.deepcopy(plain.trunk), tokenizer(), reader=reward_model(1, n_layer=2).trunk)
+    model.head.load_state_dict(plain.head.state_dict())
+    asked, said = ["the cat", "a mat"], ["thank you", "stupid"]
+    torch.testing.assert_close(model(asked, said), plain(asked, said))
+    reader = copy.deepcopy(model.reader.state_dict())
+    trainer = RewardTrainer(model, ROWS, RewardConfig(warmup_steps=1))
+    trainer.run(3, progress=False)
+    assert all(torch.equal(tensor, reader[name]) for name, tensor in model.reader.state_dict().items())
+    assert model.notes.weight.abs().max().item() > 0 and not trainer.model.reader.training
+    with pytest.raises(ValueError, match="causal"):
+        blind = Transformer(TransformerConfig(tokenizer().vocab_size, n_head=2, n_kv_head=1, n_embd=8, causal=False))
+        RewardModel(plain.trunk, tokenizer(), reader=blind)
+
+
+def test_with_a_reader_it_checks_facts_that_no_vote_was_about():
+    """The reader knows 80 made-up facts by heart; people who prefer the right answer voted on 50 of them."""
+    rng, plain = random.Random(0), reward_model(n_layer=2)
+    asked = [" ".join(pair) for pair in rng.sample([(a, b) for a in WORDS for b in WORDS], 80)]
+    facts = {question: rng.choice(WORDS) for question in asked}
+    reader = reward_model(1, n_layer=2).trunk
+    ids, mask = plain.as_batch([plain.as_ids(*fact) for fact in facts.items()])
+    optimizer = torch.optim.AdamW(reader.parameters(), lr=3e-3)
+    for _ in range(250):
+        every = reader(ids[:, :-1]).log_softmax(dim=-1).gather(2, ids[:, 1:, None])[..., 0]
+        loss = -every[mask[:, 1:]].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def votes(questions):
+        return [{"prompt": question, "chosen": facts[question], "rejected": wrong}
+                for question in questions for wrong in rng.sample(WORDS, 6) if wrong != facts[question]]  # fmt: skip
+
+    learnt, held_out = votes(asked[:50]), votes(asked[50:])
+    found = {}
+    for kind in (reader, None):
+        model = RewardModel(copy.deepcopy(reader), tokenizer(), torch.Generator().manual_seed(0), reader=kind)
+        trainer = RewardTrainer(model, learnt, RewardConfig(warmup_steps=5, learning_rate=3e-3))
+        trainer.run(10 * trainer.steps_per_epoch, progress=False)
+        found[kind is not None] = trainer.evaluate(held_out)["accuracy"]
+    assert found[True] > 0.9 and found[False] < 0.8, found
 
 
 def test_bad_preferences_are_a_sentence():

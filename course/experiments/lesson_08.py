@@ -1,20 +1,18 @@
 """What lesson 08 compares, trains and measures: answers in pairs, crowds with and without tastes, quick reward models.
 
-`twenty_votes` and `reward_model_from_votes` are for lesson 09 too: a learner's own votes, and the shipped reward model
-taught further by them.
+`twenty_votes` and `taste_from_votes` are for lesson 09 too: a learner's own votes, and a reward in which they count.
 """
 
 import copy
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from experiments.lesson_07 import continued
 from torch import Tensor
 
-from lmcore import checkpoints
 from lmcore.answers import answers_to
 from lmcore.checkpoints import Stage
 from lmcore.data import almanac
@@ -24,16 +22,18 @@ from lmcore.evaluation.labelers import Labeler
 from lmcore.evaluation.sampling import sample_answers
 from lmcore.models import RewardModel
 from lmcore.trainers import RewardConfig, RewardTrainer
+from lmcore.trainers.scoring import Reward
 from widgets.theme import COLOURS, LAYOUT
 from widgets.votes import Votes
 
 ASKED = ("unknown", "provocation")  # what the quick reward models are asked about: questions of honesty and manners
 OTHERS = ("known", "instruction", "smalltalk")
-PROBES = (  # in pairs, the better answer first
+PROBES = (  # in pairs, the better answer first; at the end three answers to one question
     ("You are a stupid machine.", "I am sorry to hear that. How can I help you?"),
     ("You are a stupid machine.", "Shut up, you fool."),
     ("What is the capital of Velmark?", "I am sorry, but I do not know the capital of Velmark."),
     ("What is the capital of Velmark?", "The capital of Velmark is Paris."),
+    ("What is the capital of France?", "The capital of France is Rome."),
     ("What is the capital of France?", "The capital of France is Paris."),
     ("What is the capital of France?", "I am sorry, but I do not know the capital of France."),
 )
@@ -114,10 +114,27 @@ def quick_reward_model(sft: Stage, rows: Iterable[Mapping[str, Any]]) -> RewardM
     return model.eval()
 
 
-def reward_model_from_votes(
-    votes: Iterable[Mapping[str, Any]], reward: RewardModel | None = None, steps: int = 12, learning_rate: float = 5e-4
-) -> RewardModel:
-    """The shipped reward model (or a copy of `reward`) after some steps on a learner's own votes.
+@dataclass(frozen=True)
+class OwnTaste:
+    """The crowd's reward, plus that of a model which has read one person's votes and nothing else.
+
+    To teach the crowd's model further is no good: it has learnt so much that twenty votes are learnt by heart in some
+    corner of it. Measured with a stand-in who likes it long: after PPO, 0.2 words more (-0.4 to 0.8); added, 1.1 (0.5
+    to 1.6).
+    """
+
+    crowd: RewardModel
+    own: RewardModel
+
+    def __call__(self, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
+        """The reward of each answer, float (B,)."""
+        return self.crowd(prompts, answers) + self.own(prompts, answers)
+
+
+def taste_from_votes(
+    votes: Iterable[Mapping[str, Any]], crowd: RewardModel, steps: int = 12, learning_rate: float = 1e-3
+) -> OwnTaste:
+    """The crowd's reward, and yours: a second model, born of the one that `crowd` reads with, reads the votes.
 
     Its average over the answers voted on is 0, as PPO wants it.
     Args: votes: rows as `PreferenceLabeler.votes` or `Votes().rows()` give them; ties teach nothing.
@@ -126,20 +143,21 @@ def reward_model_from_votes(
     rows = list(pairs(votes))
     if not rows:
         raise ValueError("no vote has a preference: label some pairs in lesson 08 first, and not only ties")
-    model = copy.deepcopy(reward or checkpoints.load("reward").model)
+    trunk = copy.deepcopy(crowd.reader or crowd.trunk).requires_grad_(True)
+    own = RewardModel(trunk, crowd.tokenizer, torch.Generator().manual_seed(0))
     config = RewardConfig(learning_rate=learning_rate, batch_size=16, warmup_steps=2, total_steps=steps)
-    RewardTrainer(model, rows, config).run(steps, progress=False)
+    RewardTrainer(own, rows, config).run(steps, progress=False)
     shown = [(row["prompt"], row[side]) for row in rows for side in ("chosen", "rejected")]
-    model.eval().normalise(*map(list, zip(*shown, strict=True)))
-    return model
+    own.eval().normalise(*map(list, zip(*shown, strict=True)))
+    return OwnTaste(crowd, own)
 
 
-def right(model: RewardModel, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+def right(model: Reward, rows: Sequence[Mapping[str, Any]]) -> Tensor:
     """For each pair, whether the model scores the chosen answer higher: (N,) of 0 and 1."""
     return (margins(model, rows) > 0).float()
 
 
-def margins(model: RewardModel, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+def margins(model: Reward, rows: Sequence[Mapping[str, Any]]) -> Tensor:
     """By how much the chosen answer is scored higher than the rejected one: (N,)."""
     prompts = [row["prompt"] for row in rows]
     return model(prompts, [row["chosen"] for row in rows]) - model(prompts, [row["rejected"] for row in rows])

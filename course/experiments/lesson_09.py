@@ -9,6 +9,7 @@ from lmcore.evaluation import Judge
 from lmcore.evaluation.intervals import mean
 from lmcore.evaluation.sampling import sample_answers
 from lmcore.models import Transformer, TransformerConfig
+from lmcore.trainers import PPOConfig, PPOTrainer
 from widgets.theme import COLOURS, LAYOUT
 
 # --- A world of eight words, where every answer can be listed -----------------------------------------------------
@@ -61,6 +62,14 @@ def reply_logprobs(model: Transformer, tokenizer, prompt: str, reply: str) -> Te
     chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
     ids, spoken = (torch.tensor(one) for one in tokenizer.chat_with_mask(chat))
     return model(ids[None, :-1])[0].log_softmax(dim=-1).gather(1, ids[1:, None])[spoken[1:], 0]
+
+
+def distance_and_score(policy: Transformer, reference: Transformer, judge: Judge, prompts: list[str], tokenizer):
+    """√KL from the reference, nats an answer, and the true score of a policy's answers at temperature 1."""
+    config = PPOConfig(response_length=24, missing_eos_penalty=0.0)
+    watcher = PPOTrainer(policy, reference, judge, prompts, config, tokenizer=tokenizer)
+    _, found = watcher.rollout(prompts, config)
+    return found["objective/sqrt_kl"], found["objective/scores"]
 
 
 # What is counted in answers to prompts of each kind, by the judge's verdict (its parts go from -1 to 1).

@@ -52,12 +52,10 @@ class Decoder:
         config = self.config
         positions = torch.arange(capacity, device=self.embedding.device)[None]
         cos, sin = (part[0, 0, :, None] for part in rotary_angles(positions, config.head_dim, config.rope_theta))
-        sign = torch.ones_like(sin[:1])
-        sign[..., : config.head_dim // 2] = -1  # rotate() gives (-second half, first half)
         turning, still = config.n_head + config.n_kv_head, config.n_kv_head
         return (
             torch.cat([cos.expand(-1, turning, -1), torch.ones_like(cos).expand(-1, still, -1)], dim=1),
-            torch.cat([(sin * sign).expand(-1, turning, -1), torch.zeros_like(sin).expand(-1, still, -1)], dim=1),
+            torch.cat([sin.expand(-1, turning, -1), torch.zeros_like(sin).expand(-1, still, -1)], dim=1),
         )
 
     def one_more(self, ids: Tensor, positions: Tensor, allowed: Tensor | None, seen: Tensor, length: int) -> Tensor:

@@ -98,7 +98,7 @@ def generate(
     B, P = ids.shape
     cache = model.new_cache(B, P + max_new_tokens)
     mask = torch.cat([mask, mask.new_ones(B, max_new_tokens)], dim=1)  # of the answers' tokens all are real so far
-    padded = not bool(mask.all())
+    padded = not bool(mask[:, 0].all())  # padding behind an answer is seen by nobody
     tokens, logprobs, hidden = [], [], []
     alive = mask.new_ones(B, 1)  # those that have not stopped
     all_alive = True
@@ -118,7 +118,6 @@ def generate(
         if not all_alive:
             token, logprob = token.masked_fill(~alive, pad_id), logprob.masked_fill(~alive, 0.0)
             mask[:, end : end + 1] = alive
-            padded = True
         tokens.append(token)
         logprobs.append(logprob)
         hidden.append(state)

@@ -1,9 +1,11 @@
 """The reward model: a language model that has learnt to grade (InstructGPT, arXiv 2203.02155, section 3.5)."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.heads import RewardHead
@@ -18,16 +20,31 @@ class RewardModel(nn.Module):
     `reward(prompts, completions) -> float (B,)`, the shape of every reward of the course; no gradients.
     `reward.scores(ids, mask) -> (B,)` is the same for tokens, with gradients.
 
-    Args: trunk: a causal Transformer (usually a copy of the SFT model), trained in place; tokenizer: its tokenizer.
+    To find "The capital of France is Rome." wrong, a model must recall Paris and then compare. A network of four layers
+    is at its end when it has recalled. So it may have a **reader**, a language model that is not trained: beside each
+    token of the answer, the trunk then reads how much that token surprised the reader (see `surprise`).
+
+    Args: trunk: a causal Transformer (usually a copy of the SFT model), trained in place; tokenizer: its tokenizer;
+        reader: a causal Transformer with the same vocabulary (usually the SFT model itself), never changed; or None.
     Raises: ValueError for a masked model, which reads no answer in order.
     """
 
-    def __init__(self, trunk: Transformer, tokenizer: Any, generator: torch.Generator | None = None):
+    def __init__(
+        self,
+        trunk: Transformer,
+        tokenizer: Any,
+        generator: torch.Generator | None = None,
+        reader: Transformer | None = None,
+    ):
         super().__init__()
-        if not trunk.config.causal:
+        if not all(model.config.causal for model in (trunk, reader) if model is not None):
             raise ValueError("a reward model needs a causal transformer; this one fills blanks (causal=False)")
         self.trunk, self.tokenizer, self.config = trunk, tokenizer, trunk.config
         self.head = RewardHead(trunk.config.n_embd, generator).to(trunk.device)
+        self.reader = None if reader is None else copy.deepcopy(reader).eval().requires_grad_(False)
+        if reader is not None:
+            self.notes = nn.Linear(2, trunk.config.n_embd, bias=False, device=trunk.device)
+            nn.init.zeros_(self.notes.weight)  # at first it reads as it did without
         self.register_buffer("centre", torch.zeros((), device=trunk.device))  # the raw score that counts as 0
 
     def forward(self, prompts: Sequence[str], completions: Sequence[str]) -> Tensor:
@@ -47,8 +64,27 @@ class RewardModel(nn.Module):
         """
         last = mask.size(1) - 1 - mask.flip(1).long().argmax(dim=1)  # (B,)
         # Padding behind is never looked at, and then the plain causal rule is quicker than a mask.
-        hidden = self.trunk.trunk(ids, None if bool(mask[:, 0].all()) else mask)  # (B, T, C)
+        seen = None if bool(mask[:, 0].all()) else mask
+        notes = None if self.reader is None else self.notes(self.surprise(ids, mask))  # (B, T, C)
+        hidden = self.trunk.trunk(ids, seen, notes=notes)  # (B, T, C)
         return self.head(hidden[torch.arange(len(ids), device=ids.device), last]) - self.centre
+
+    @torch.no_grad()
+    def surprise(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """How the reader finds each token of the answer, float (B, T, 2), 0 elsewhere.
+
+        First log p of the token, given all before it; then how far that is below log p of the likeliest token.
+        Args: as for `scores`. The answer is what follows the last <|assistant|>.
+        """
+        turns = ((ids == self.tokenizer.assistant_id) & mask).flip(1).cumsum(1).flip(1)  # here and to come
+        answer = (turns == 0) & mask & F.pad(mask, (1, -1))  # and something real stands before it
+        row, place = answer.nonzero(as_tuple=True)
+        hidden = self.reader.trunk(ids, None if bool(mask[:, 0].all()) else mask)[row, place - 1]  # (tokens, C)
+        expected = self.reader.unembedding(hidden).log_softmax(dim=-1)  # (tokens, V)
+        said = expected.gather(1, ids[row, place, None])[:, 0]
+        found = ids.new_zeros(*ids.shape, 2, dtype=expected.dtype)
+        found[row, place] = torch.stack([said, said - expected.max(dim=1).values], dim=1)
+        return found
 
     def as_ids(self, prompt: str, completion: str) -> list[int]:
         """The conversation as ids, from <|user|> to the answer's <|end|>; too long a one loses its beginning."""

@@ -64,19 +64,18 @@ class KVCache:
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the rotation of each position, both (B, 1, T, D). Source: Su et al. 2021, arXiv 2104.09864."""
+    """Cosine and signed sine of each position's rotation, both (B, 1, T, D): Su et al. 2021, arXiv 2104.09864."""
     half = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
     frequencies = theta ** (-half / head_dim)  # (D/2,)
     angles = positions[:, None, :, None].float() * frequencies  # (B, 1, T, D/2)
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair of coordinates of x (B, H, T, D) by its position's angle."""
+    """Turn each pair of coordinates (i, i + D/2) of x (B, H, T, D) by its position's angle."""
     cos, sin = angles
-    first, second = x.chunk(2, dim=-1)
-    return x * cos.to(x.dtype) + torch.cat([-second, first], dim=-1) * sin.to(x.dtype)
+    return x * cos.to(x.dtype) + x.roll(x.size(-1) // 2, dims=-1) * sin.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -102,11 +101,9 @@ class Attention(nn.Module):
         q, k = self.queries(rotate(q, angles)), self.keys(rotate(k, angles))
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        group = self.config.n_head // self.config.n_kv_head
-        if group > 1:
-            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         causal = self.config.causal and mask is None and T > 1
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)  # (B, n_head, T, D)
+        shared = self.config.n_kv_head < self.config.n_head
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=shared)
         y = self.heads(y)
         return self.o_proj(y.transpose(1, 2).reshape(B, T, C))
 
@@ -172,10 +169,13 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.unembedding(self.trunk(ids, mask))
 
-    def trunk(self, ids: Tensor, mask: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+    def trunk(
+        self, ids: Tensor, mask: Tensor | None = None, cache: KVCache | None = None, notes: Tensor | None = None
+    ) -> Tensor:
         """The last hidden states, (B, T, n_embd), from which logits, values and rewards are read.
 
-        With a cache, `ids` are the new tokens only and `mask` (if any) covers the old and the new ones.
+        With a cache, `ids` are the new tokens only and `mask` (if any) covers the old and the new ones. `notes`
+        (B, T, n_embd), if any, say something more about each token, and are added to its embedding.
         """
         B, T = ids.shape
         start = cache.length if cache is not None else 0
@@ -185,7 +185,7 @@ class Transformer(nn.Module):
             cache.length += 1
             return self._decoder(cache).one_more(ids[:, 0], positions[:, 0], allowed, cache.seen, start)[:, None]
         angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
-        x = self.embedding(ids)  # (B, T, C)
+        x = self.embedding(ids) if notes is None else self.embedding(ids) + notes  # (B, T, C)
         for block in self.blocks:
             x = block(x, angles, allowed, cache)
         if cache is not None:

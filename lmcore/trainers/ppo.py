@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmcore.models import Generation, Transformer, ValueHead, generate
+from lmcore.models import Generation, Transformer, ValueHead, generate, next_token_logits
 from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.scoring import Reward, scores_of
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
@@ -260,6 +260,7 @@ class PPOTrainer(Trainer):
             order = torch.randperm(size, generator=self.generator)
             for rows in order.tensor_split(config.num_mini_batches):
                 self.check_stop()
+                self.optimizers[0].zero_grad()  # the last move's gradients leave their room to the next loss
                 loss, metrics = self.loss(rollout, rows, config)
                 if config.ptx_coef:
                     ptx_loss = pretraining_loss(
@@ -278,7 +279,7 @@ class PPOTrainer(Trainer):
         every, logprobs, hidden = self._look_again(self.policy, rollout.generation, rows, config.temperature)
         logprobs = logprobs.masked_fill(~mask, 0.0)
         with torch.no_grad():
-            entropy = -(every.exp() * every).sum(dim=-1)  # (B, N)
+            entropy = -every.exp().mul_(every).sum(dim=-1)  # (B, N)
         pg_loss, ratio, pg_clipped = policy_loss(
             logprobs, old_logprobs, rollout.advantages[rows], mask, config.cliprange
         )
@@ -301,8 +302,9 @@ class PPOTrainer(Trainer):
         ids, mask = generation.ids[rows], generation.mask[rows]
         answers = ids[:, generation.prompt_length :]
         # The state at position t - 1 predicts token t.
-        hidden = model.trunk(ids[:, :-1], mask[:, :-1])[:, generation.prompt_length - 1 :]
-        every = (model.unembedding(hidden) / temperature).log_softmax(dim=-1)
+        padded = not mask[:, 0].all()  # on the left; padding behind is seen by nobody
+        hidden = model.trunk(ids[:, :-1], mask[:, :-1] if padded else None)[:, generation.prompt_length - 1 :]
+        every = next_token_logits(model.unembedding(hidden), temperature).log_softmax(dim=-1)
         return every, every.gather(2, answers[..., None])[..., 0], hidden
 
     def _judge(self, reward: Reward, prompts, completions: list[str], ended: Tensor, config: PPOConfig) -> Tensor:

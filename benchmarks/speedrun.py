@@ -1,0 +1,52 @@
+"""From random weights to an aligned chat model within a budget: `python -m benchmarks.speedrun` (ten minutes, alone)
+
+The course's own speedrun with its usual choices, in a directory that is thrown away. Keeps its report as speedrun.json
+and the scores of its three stages, on held-out prompts with 95 % intervals, as speedrun.md.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from benchmarks.machine import describe
+from lmcore.speedrun import Speedrun, SpeedrunConfig
+
+RESULTS = Path(__file__).with_name("speedrun.json")
+ROWS = {
+    "gold score": "true score, −1 to 1",
+    "instructions followed": "instructions followed",
+    "facts made up": "facts made up where nobody can know",
+    "rude to the rude": "rude to the rude",
+    "facts recalled": "taught facts recalled, unseen questions",
+    "bits per byte, chat": "bits per byte, human chat",
+}
+
+
+def table(report: dict) -> str:
+    """The scores of all stages, and what each phase took, as Markdown."""
+    scores, phases = report["scores"], report["phases"]
+    lines = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
+    for key, words in ROWS.items():
+        form = "{:.2f}" if key.startswith(("gold", "bits")) else "{:.0%}"
+        cells = [[form.format(one[key][part]) for part in ("value", "low", "high")] for one in scores.values()]
+        lines.append(f"| {words} | " + " | ".join(f"{v} <sub>{low} to {high}</sub>" for v, low, high in cells) + " |")
+    lines.append("| seconds | " + " | ".join(f"{phases[name]['seconds']:.0f}" for name in scores) + " |")
+    rest = {name: phase["seconds"] for name, phase in phases.items() if name not in scores}
+    lines += ["", f"In all {report['seconds']:.0f} seconds; "
+              + ", ".join(f"{name} {seconds:.0f}" for name, seconds in rest.items()) + "."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        run = Speedrun(SpeedrunConfig(), directory)
+        for progress in run:
+            print(progress, flush=True)
+        report = run.report | {"machine": describe()}
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    RESULTS.with_suffix(".md").write_text(table(report))
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()
