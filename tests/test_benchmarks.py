@@ -127,6 +127,7 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
         ("alignment", alignment.table),
         ("overoptimisation", curves.table),
         ("speedrun", speedrun.table),
+        ("tax", tax.table),
         ("trl", trl_speed.table),
     ],
 )

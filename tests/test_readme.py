@@ -96,7 +96,7 @@ def test_tree_shows_everything():
     assert not missing, f"README.md does not list {missing}"
 
 
-@pytest.mark.parametrize("table", ["alignment", "results", "speedrun", "trl"])
+@pytest.mark.parametrize("table", ["alignment", "results", "speedrun", "tax", "trl"])
 def test_the_results_are_those_that_were_measured(table):
     measured = (ROOT / "benchmarks" / f"{table}.md").read_text().strip()
     assert measured in README
