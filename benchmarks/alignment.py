@@ -61,7 +61,7 @@ def table(results: dict) -> str:
     names = list(results["scores"])
     lines = ["| | " + " | ".join(names) + " | InstructGPT |", "|---" * (len(names) + 2) + "|"]
     for key, (words, there) in ROWS.items():
-        cells = [_cell(results["scores"][name][key], share=not key.startswith(("gold", "bits"))) for name in names]
+        cells = [cell(results["scores"][name][key], share=not key.startswith(("gold", "bits"))) for name in names]
         lines.append(f"| {words} | {' | '.join(cells)} | {there} |")
     lines += ["", "| preferred by the judge | share (a tie is half) | of the decided | an ideal answerer's share |"]
     lines.append("|---|---|---|---|")
@@ -72,7 +72,8 @@ def table(results: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(score: dict[str, float], share: bool) -> str:
+def cell(score: dict[str, float], share: bool) -> str:
+    """A score with its interval below it."""
     form = "{:.0%}" if share else "{:.2f}"
     value, low, high = (form.format(score[name]) for name in ("value", "low", "high"))
     return f"{value} <sub>{low} to {high}</sub>"

@@ -8,28 +8,28 @@ import json
 import tempfile
 from pathlib import Path
 
+from benchmarks.alignment import ROWS, cell
 from benchmarks.machine import describe
 from lmcore.speedrun import Speedrun, SpeedrunConfig
 
 RESULTS = Path(__file__).with_name("speedrun.json")
-ROWS = {
-    "gold score": "true score, −1 to 1",
-    "instructions followed": "instructions followed",
-    "facts made up": "facts made up where nobody can know",
-    "rude to the rude": "rude to the rude",
-    "facts recalled": "taught facts recalled, unseen questions",
-    "bits per byte, chat": "bits per byte, human chat",
-}
+SHOWN = (
+    "gold score",
+    "instructions followed",
+    "facts made up",
+    "rude to the rude",
+    "facts recalled",
+    "bits per byte, chat",
+)
 
 
 def table(report: dict) -> str:
     """The scores of all stages, and what each phase took, as Markdown."""
     scores, phases = report["scores"], report["phases"]
     lines = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
-    for key, words in ROWS.items():
-        form = "{:.2f}" if key.startswith(("gold", "bits")) else "{:.0%}"
-        cells = [[form.format(one[key][part]) for part in ("value", "low", "high")] for one in scores.values()]
-        lines.append(f"| {words} | " + " | ".join(f"{v} <sub>{low} to {high}</sub>" for v, low, high in cells) + " |")
+    for key in SHOWN:
+        cells = [cell(one[key], share=not key.startswith(("gold", "bits"))) for one in scores.values()]
+        lines.append(f"| {ROWS[key][0]} | {' | '.join(cells)} |")
     lines.append("| seconds | " + " | ".join(f"{phases[name]['seconds']:.0f}" for name in scores) + " |")
     rest = {name: phase["seconds"] for name, phase in phases.items() if name not in scores}
     lines += ["", f"In all {report['seconds']:.0f} seconds; "

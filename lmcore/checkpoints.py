@@ -123,21 +123,24 @@ def _stage_of(reader: Transformer, directory: Path) -> dict[str, str]:
     for name in available(directory):
         theirs = safetensors.torch.load_file(directory / f"{name}.safetensors")
         if theirs.keys() == ours.keys() and all(torch.equal(theirs[key], ours[key]) for key in ours):
-            digest = hashlib.sha256((directory / f"{name}.safetensors").read_bytes()).hexdigest()
-            return {"stage": name, "sha256": digest}
+            return {"stage": name, "sha256": _checksum(name, directory)}
     raise CheckpointError(f"the reward model's reader is no stage of {directory}: save that model there first")
 
 
 def _reader(about: dict[str, str], path: Path, directory: Path) -> Transformer:
     """The language model that a reward model reads with."""
-    found = directory / f"{about['stage']}.safetensors"
     reader = load(about["stage"], directory).model
-    if hashlib.sha256(found.read_bytes()).hexdigest() != about["sha256"]:
+    if _checksum(about["stage"], directory) != about["sha256"]:
         raise CheckpointError(
-            f"{path} was trained with another {found.name}: the two belong together. "
+            f"{path} was trained with another {about['stage']}.safetensors: the two belong together. "
             f"{_how_to_restore(path.stem, directory)}"
         )
     return reader
+
+
+def _checksum(name: str, directory: Path) -> str:
+    """A stage's checksum, as its description says it; `load` compares it with the file."""
+    return json.loads((directory / f"{name}.json").read_text())["sha256"]
 
 
 def _distinct(model: Model) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """What README.md promises exists: its commands, its links and every file of its tree."""
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -94,6 +95,12 @@ def test_tree_shows_everything():
         if name not in listed and not (folders and (path.suffix not in CODE or of_a_widget)):
             missing.append(name)
     assert not missing, f"README.md does not list {missing}"
+
+
+def test_what_is_said_of_the_reward_model_stands_in_its_card():
+    card = json.loads((ROOT / "lmcore" / "stages" / "reward.json").read_text())["card"]
+    found, possible = (round(100 * card[key]) for key in ("accuracy_on_other_people", "accuracy_possible"))
+    assert f"foresees {found} %" in README and f"{possible} % is possible" in README
 
 
 @pytest.mark.parametrize("table", ["alignment", "results", "speedrun", "tax", "trl"])

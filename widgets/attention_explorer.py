@@ -152,7 +152,9 @@ class AttentionExplorer(anywidget.AnyWidget):
         for name, order in (("before", before), ("after", after)):
             ids = order.topk(min(k, len(order))).indices.tolist()
             pieces = self.tokenizer.pieces(ids)
-            out[name] = [Candidate(p, float(before[i]), float(after[i])) for p, i in zip(pieces, ids, strict=True)]
+            out[name] = [
+                Candidate(p, float(before[i]), float(after[i])) for p, i in zip(pieces, ids, strict=True)
+            ]
         return out
 
     def _describe(self, request: int) -> dict:

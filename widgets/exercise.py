@@ -72,7 +72,7 @@ class Exercise(anywidget.AnyWidget):
 
     @property
     def outcome(self) -> str:
-        """ "not attempted", "incorrect", "raised" or "correct": of the last check in this kernel."""
+        """"not attempted", "incorrect", "raised" or "correct": of the last check in this kernel."""
         return self.verdict["outcome"]
 
     @property

@@ -91,7 +91,9 @@ class Filler:
             ]
             if not found:
                 return []  # no token is likely enough, or none of this vocabulary continues a word
-        return [Candidate(self.tokenizer.decode(word), width, math.exp(logprob)) for logprob, word in found[:k]]
+        return [
+            Candidate(self.tokenizer.decode(word), width, math.exp(logprob)) for logprob, word in found[:k]
+        ]
 
     def likelihood(self, ids: list[int], start: int, truth: list[int]) -> tuple[float, int]:
         """Probability of the tokens `truth` in the masks from `start` on, and the first one's rank among all tokens."""

@@ -1,9 +1,9 @@
 """A guess before anything runs: a learner who has committed to one looks harder at what happens.
 
-memory = Quiz("Which model forgets first?", ["n-gram", "LSTM"], "n-gram", {"LSTM": "..."}, id="03.q1")
-share = Quiz.number("How many of 100 answers are rude?", 0, 100, unit="%", id="10.q1")
-memory.guess, share.guess     # "LSTM", 40.0; None while there is none, and no cell waits for one
-share.reveal(measured)        # in a later cell: shows both, returns "You predicted 40 %; measured: 31 %."
+    memory = Quiz("Which model forgets first?", ["n-gram", "LSTM"], "n-gram", {"LSTM": "..."}, id="03.q1")
+    share = Quiz.number("How many of 100 answers are rude?", 0, 100, unit="%", id="10.q1")
+    memory.guess, share.guess     # "LSTM", 40.0; None while there is none, and no cell waits for one
+    share.reveal(measured)        # in a later cell: shows both, returns "You predicted 40 %; measured: 31 %."
 """
 
 import inspect
@@ -91,7 +91,7 @@ class Quiz(anywidget.AnyWidget):
 
     @property
     def outcome(self) -> str:
-        """ "not attempted", "answered" (nobody knows yet whether right), "correct" or "incorrect"."""
+        """"not attempted", "answered" (nobody knows yet whether right), "correct" or "incorrect"."""
         if self.given is None:
             return "not attempted"
         if self.right is None:

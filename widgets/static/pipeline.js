@@ -39,19 +39,12 @@ export default {
       Object.assign(root.dataset, { state: picture.state, request: picture.request, step: picture.phases.filter(({ share }) => share >= 1).length });
     }
     el.append(root);
-    model.on("change:_picture", show);
-    show();
     // Its kernel takes the run with it, and what is done so far is on disk.
-    const unwatch = onRestart(model, () => {
-      model.off("change:_picture", show);
+    return drawUntilRestart(model, show, () => {
       root.dataset.state = "gone";
       play.hidden = stop.hidden = true;
       budget.textContent = "";
       message.textContent = "The kernel was restarted, and the run has ended with it. Run the lesson again from its first cell, and it goes on where it was.";
     });
-    return () => {
-      unwatch();
-      model.off("change:_picture", show);
-    };
   },
 };

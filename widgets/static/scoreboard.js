@@ -76,18 +76,11 @@ export default {
       root.dataset.request = picture.request;
     }
     el.append(root);
-    model.on("change:_picture", show);
-    show();
-    const unwatch = onRestart(model, () => {
-      model.off("change:_picture", show);
+    return drawUntilRestart(model, show, () => {
       root.dataset.state = "gone";
       measure.hidden = stop.hidden = true;
       working.textContent = "";
       message.textContent = "The kernel was restarted, so nothing is measured here any more. Run the lesson again from its first cell.";
     });
-    return () => {
-      unwatch();
-      model.off("change:_picture", show);
-    };
   },
 };

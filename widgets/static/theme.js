@@ -46,6 +46,21 @@ function onRestart(model, act) {
   return () => model.off("comm_live_update", notice);
 }
 
+// Draws with `show` now and with each new picture until the kernel was restarted; then calls `act`. Returns how to stop.
+function drawUntilRestart(model, show, act) {
+  const stop = () => model.off("change:_picture", show);
+  const unwatch = onRestart(model, () => {
+    stop();
+    act();
+  });
+  model.on("change:_picture", show);
+  show();
+  return () => {
+    unwatch();
+    stop();
+  };
+}
+
 // Says in `message` that it was.
 function tellOfRestart(model, message) {
   return onRestart(model, () => {
