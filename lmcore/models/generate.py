@@ -98,13 +98,12 @@ def generate(
     B, P = ids.shape
     cache = model.new_cache(B, P + max_new_tokens)
     mask = torch.cat([mask, mask.new_ones(B, max_new_tokens)], dim=1)  # of the answers' tokens all are real so far
-    padded = not bool(mask[:, 0].all())  # padding behind an answer is seen by nobody
     tokens, logprobs, hidden = [], [], []
     alive = mask.new_ones(B, 1)  # those that have not stopped
     all_alive = True
     new = ids
     for end in range(P, P + max_new_tokens):
-        state = model.trunk(new, mask[:, :end] if padded else None, cache)[:, -1]  # (B, C)
+        state = model.trunk(new, mask[:, :end], cache)[:, -1]  # (B, C)
         if not math.isfinite(state.sum()):
             raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lmcore.models.transformer import Transformer, allowed_keys
+from lmcore.models.transformer import Transformer, allowed_keys, needed
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def record(
 
     k = torch.stack(keys).repeat_interleave(config.n_head // config.n_kv_head, dim=2)  # (L, B, H, T, D)
     scores = torch.stack(queries) @ k.transpose(-1, -2) * config.head_dim**-0.5  # (L, B, H, T, T)
-    everyone = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
-    allowed = allowed_keys(everyone, 0, ids.size(1), config.causal, ids.device)
+    seen = needed(mask, config.causal)
+    seen = torch.ones_like(ids, dtype=torch.bool) if seen is None else seen
+    allowed = allowed_keys(seen, 0, ids.size(1), config.causal, ids.device)
     attention = scores.masked_fill(~allowed, float("-inf")).softmax(dim=-1)
     return Recording(logits, attention, torch.stack(heads), torch.stack(residual))

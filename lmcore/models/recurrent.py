@@ -195,6 +195,7 @@ class Recurrent(nn.Module):
         B, T = ids.shape
         x = self.embedding_norm(self.embedding(ids))  # (B, T, E)
         state = cache or self.new_cache(B)
+        mask = None if mask is not None and bool(mask.all()) else mask
         if T == 1 or (cache is not None and mask is not None):
             steps = self._step_by_step(x, state, mask)
             x = stack(steps[-1])["hidden"]

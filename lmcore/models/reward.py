@@ -63,10 +63,8 @@ class RewardModel(nn.Module):
         Args: ids long (B, T); mask bool (B, T), True on real tokens; padding on either side changes nothing.
         """
         last = mask.size(1) - 1 - mask.flip(1).long().argmax(dim=1)  # (B,)
-        # Padding behind is never looked at, and then the plain causal rule is quicker than a mask.
-        seen = None if bool(mask[:, 0].all()) else mask
         notes = None if self.reader is None else self.notes(self.surprise(ids, mask))  # (B, T, C)
-        hidden = self.trunk.trunk(ids, seen, notes=notes)  # (B, T, C)
+        hidden = self.trunk.trunk(ids, mask, notes=notes)  # (B, T, C)
         return self.head(hidden[torch.arange(len(ids), device=ids.device), last]) - self.centre
 
     @torch.no_grad()
@@ -79,7 +77,7 @@ class RewardModel(nn.Module):
         turns = ((ids == self.tokenizer.assistant_id) & mask).flip(1).cumsum(1).flip(1)  # here and to come
         answer = (turns == 0) & mask & F.pad(mask, (1, -1))  # and something real stands before it
         row, place = answer.nonzero(as_tuple=True)
-        hidden = self.reader.trunk(ids, None if bool(mask[:, 0].all()) else mask)[row, place - 1]  # (tokens, C)
+        hidden = self.reader.trunk(ids, mask)[row, place - 1]  # (tokens, C)
         expected = self.reader.unembedding(hidden).log_softmax(dim=-1)  # (tokens, V)
         said = expected.gather(1, ids[row, place, None])[:, 0]
         found = ids.new_zeros(*ids.shape, 2, dtype=expected.dtype)

@@ -179,6 +179,7 @@ class Transformer(nn.Module):
         """
         B, T = ids.shape
         start = cache.length if cache is not None else 0
+        mask = needed(mask, self.config.causal)
         positions = _positions(mask, start, T, ids.device)
         allowed = allowed_keys(mask, start, T, self.config.causal, ids.device)
         if start and T == 1 and not torch.is_grad_enabled():  # the same in fewer steps
@@ -209,6 +210,13 @@ class Transformer(nn.Module):
     def num_parameters(self) -> int:
         """How many numbers are learnt (tied embeddings counted once)."""
         return sum(p.numel() for p in self.parameters())
+
+
+def needed(mask: Tensor | None, causal: bool) -> Tensor | None:
+    """The mask (B, T), or None if all padding stands behind, where who only looks back never sees it."""
+    if mask is None or not causal:
+        return mask
+    return mask if (mask[:, 1:] > mask[:, :-1]).any() else None  # a real token behind padding
 
 
 def _positions(mask: Tensor | None, start: int, T: int, device) -> Tensor:

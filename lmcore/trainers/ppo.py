@@ -302,8 +302,7 @@ class PPOTrainer(Trainer):
         ids, mask = generation.ids[rows], generation.mask[rows]
         answers = ids[:, generation.prompt_length :]
         # The state at position t - 1 predicts token t.
-        padded = not mask[:, 0].all()  # on the left; padding behind is seen by nobody
-        hidden = model.trunk(ids[:, :-1], mask[:, :-1] if padded else None)[:, generation.prompt_length - 1 :]
+        hidden = model.trunk(ids[:, :-1], mask[:, :-1])[:, generation.prompt_length - 1 :]
         every = next_token_logits(model.unembedding(hidden), temperature).log_softmax(dim=-1)
         return every, every.gather(2, answers[..., None])[..., 0], hidden
 
