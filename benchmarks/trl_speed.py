@@ -4,7 +4,7 @@
 
 TRL runs with the interpreter of an environment of its own; benchmarks/trl_peer.py says how to make it. Both trainers
 start from the same weights, get the same rule as reward, and take turns of a few iterations, each in its own process
-and on its own clock. Learning rates are chosen with one seed, three for each side, and the race is run with another.
+and on its own clock. Learning rates are chosen with one seed, three for each side; the race is run with three others.
 
 TRL is built as its documentation builds it, with a value model of its own; lmcore reads values off the policy's trunk.
 """
@@ -12,11 +12,13 @@ TRL is built as its documentation builds it, with a value model of its own; lmco
 import argparse
 import copy
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -33,7 +35,8 @@ PROMPT, ANSWER, EPISODES, PROMPTS = 12, 24, 64, 512
 SHAPE = PPOConfig(batch_size=EPISODES, response_length=ANSWER, missing_eos_penalty=0.0, kl_coef=0.005)
 RATES = {"lmcore": (3e-3, 1e-2, 3e-2), "TRL": (3e-3, 1e-2, 3e-2)}
 TUNING, ITERATIONS, TURN, WINDOW, WARM = 20, 40, 4, 5, 2  # all in iterations
-WANTED = {"iterations": "4 x", "memory": "2 x", "time": "5 x"}
+RACES = (1, 2, 3)  # seeds; learning rates are chosen with 0
+LEVELS = {0.8: "", 0.95: "5 x"}  # of the true score, and how much sooner it is wanted
 
 
 def share_low(answers: torch.Tensor) -> torch.Tensor:
@@ -153,21 +156,18 @@ class Worker:
     def column(self, name: str) -> list[float]:
         return [row[name] for row in self.rows]
 
-    def seconds_to(self, level: float) -> float | None:
-        return seconds_to(level, self.column("score"), self.column("seconds"))
-
 
 def smoothed(scores: list[float], window: int = WINDOW) -> list[float]:
     """The mean of the last `window` scores, from the first place where there are so many."""
     return [sum(scores[end - window : end]) / window for end in range(window, len(scores) + 1)]
 
 
-def seconds_to(level: float, scores: list[float], seconds: list[float], window: int = WINDOW) -> float | None:
-    """The time used when the mean of the last `window` scores first was `level` or more; None: never."""
+def seconds_to(level: float, scores: list[float], seconds: list[float], window: int = WINDOW) -> float:
+    """The time used when the mean of the last `window` scores first was `level` or more; infinite: never."""
     for end, mean in enumerate(smoothed(scores, window), start=window):
         if mean >= level:
             return sum(seconds[:end])
-    return None
+    return math.inf
 
 
 def take_turns(python: str, rates: dict[str, float], seed: int, iterations: int) -> dict[str, Worker]:
@@ -191,30 +191,21 @@ def choose(python: str) -> dict[str, dict[float, float]]:
     return tried
 
 
-def race(python: str, rates: dict[str, float]) -> dict:
-    """What both sides do with these learning rates; lmcore may go on until it is where TRL ended, or has as long."""
-    workers = take_turns(python, rates, 1, ITERATIONS)
-    ours, theirs = workers["lmcore"], workers["TRL"]
-    level = smoothed(theirs.column("score"))[-1]
-    while not ours.seconds_to(level) and sum(ours.column("seconds")) < sum(theirs.column("seconds")):
-        ours.turn(TURN)
-    results: dict = {"iterations": ITERATIONS, "score_to_reach": round(level, 4)}
-    for name, worker in workers.items():
-        worker.close()
-        seconds, scores = worker.column("seconds"), worker.column("score")
-        reached = worker.seconds_to(level)
-        results[name] = {
-            "versions": worker.imported["versions"],
-            "learning_rate": worker.rate,
-            "seconds_an_iteration": round(median(seconds[WARM:ITERATIONS]), 4),
-            "peak_mib": round(worker.rows[ITERATIONS - 1]["peak_mib"]),
-            "mib_after_imports": round(worker.imported["mib"]),
-            "last_score": round(smoothed(scores[:ITERATIONS])[-1], 4),
-            "seconds_to_score": reached and round(reached, 2),
-            "seconds": [round(value, 4) for value in seconds],
-            "scores": [round(value, 4) for value in scores],
-        }
-    return results
+def race(python: str, rates: dict[str, float]) -> dict[str, dict]:
+    """What both sides do with these learning rates, once with each of some other seeds."""
+    sides: dict[str, dict] = {name: {"learning_rate": rate, "runs": []} for name, rate in rates.items()}
+    for seed in RACES:
+        for name, worker in take_turns(python, rates, seed, ITERATIONS).items():
+            worker.close()
+            sides[name]["versions"] = worker.imported["versions"]
+            sides[name]["runs"].append({
+                "seed": seed,
+                "peak_mib": round(worker.rows[-1]["peak_mib"]),
+                "mib_after_imports": round(worker.imported["mib"]),
+                "seconds": [round(value, 4) for value in worker.column("seconds")],
+                "scores": [round(value, 4) for value in worker.column("score")],
+            })  # fmt: skip
+    return sides
 
 
 def measure(python: str) -> dict:
@@ -226,28 +217,38 @@ def measure(python: str) -> dict:
 
 
 def table(results: dict) -> str:
-    """What was measured, as Markdown: what, lmcore, TRL, ratio, wanted."""
-    ours, theirs = results["lmcore"], results["TRL"]
+    """What was measured, as Markdown: what, lmcore, TRL, ratio, wanted; medians over the races."""
+    runs = [results[name]["runs"] for name in RATES]
 
-    def row(what: str, numbers: tuple[float, float], ratio: float, wanted: str, form: str) -> tuple[str, ...]:
-        return what, *(format(number, form) for number in numbers), f"{ratio:.1f} x", wanted
+    def of(what: Callable[[dict], float]) -> list[float]:
+        return [median(what(run) for run in side) for side in runs]
 
-    pace = 1 / ours["seconds_an_iteration"], 1 / theirs["seconds_an_iteration"]
-    memory = ours["peak_mib"], theirs["peak_mib"]
-    above = tuple(side["peak_mib"] - side["mib_after_imports"] for side in (ours, theirs))
+    def row(what: str, numbers: Sequence[float], more_is_better: bool, wanted: str, form: str) -> tuple[str, ...]:
+        ours, theirs = numbers
+        ratio = ours / theirs if more_is_better else theirs / ours
+        return (
+            what,
+            *(format(number, form) if number < math.inf else "never" for number in numbers),
+            (f"{ratio:.1f} x" if 0 < ratio < math.inf else ""),
+            wanted,
+        )
+
     rows = [
         ("what", "lmcore", "TRL 1.12", "ratio", "wanted"),
         ("---",) * 5,
-        row("PPO iterations a second", pace, pace[0] / pace[1], WANTED["iterations"], ".2f"),
-        row("peak memory, MiB", memory, memory[1] / memory[0], WANTED["memory"], ",.0f"),
-        row("of it above the imports, MiB", above, above[1] / above[0], "", ",.0f"),
+        row("PPO iterations a second", of(lambda run: 1 / median(run["seconds"][WARM:])), True, "4 x", ".2f"),
+        row("peak memory, MiB", of(lambda run: run["peak_mib"]), False, "2 x", ",.0f"),
+        row(
+            "of it above the imports, MiB",
+            of(lambda run: run["peak_mib"] - run["mib_after_imports"]),
+            False,
+            "",
+            ",.0f",
+        ),
     ]
-    what = f"seconds to true score {results['score_to_reach']:.2f}"
-    if ours["seconds_to_score"]:
-        times = ours["seconds_to_score"], theirs["seconds_to_score"]
-        rows.append(row(what, times, times[1] / times[0], WANTED["time"], ".1f"))
-    else:
-        rows.append((what, "not reached", f"{theirs['seconds_to_score']:.1f}", "", WANTED["time"]))
+    for level, wanted in LEVELS.items():
+        times = of(lambda run, level=level: seconds_to(level, run["scores"], run["seconds"]))
+        rows.append(row(f"seconds to true score {level:.2f}", times, False, wanted, ".1f"))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 

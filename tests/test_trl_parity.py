@@ -5,6 +5,7 @@ and the test counts as TRL does; the library has no such switches.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -318,4 +319,4 @@ def test_time_to_a_score_counts_a_whole_window():
     scores, seconds = [0.0, 1.0, 0.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0]
     assert trl_speed.seconds_to(0.5, scores, seconds, window=2) == 3.0
     assert trl_speed.seconds_to(1.0, scores, seconds, window=2) == 15.0
-    assert trl_speed.seconds_to(1.1, scores, seconds, window=2) is None
+    assert trl_speed.seconds_to(1.1, scores, seconds, window=2) == math.inf
