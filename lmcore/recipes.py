@@ -38,12 +38,13 @@ from lmcore.trainers import (
 )
 
 VOCAB_SIZE = 4096
-MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 2000, 250
+MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 2000, 400
 BASE_STEPS = {"base_books": 4500, "base_web": 2500, "base_more_web": 5000}  # pretraining in three parts
 SMALL_STEPS = 3000
-LABELLED_PROMPTS, HELD_OUT_PROMPTS = 24_000, 2000  # four answers to each are compared, each pair once
-LABELLED_INSTRUCTIONS = 8000  # and of these, against the obedience that PPO loses; it did not bring it back
+LABELLED_PROMPTS, HELD_OUT_PROMPTS = 40_000, 2000  # four answers to each are compared, each pair once
+LABELLED_INSTRUCTIONS = 14_000  # and of these, against the obedience that PPO loses
 KL_COEF, PTX_COEF = 0.3, 0.5
+PPO_RATE = 1.5e-4  # at twice that, answers in capitals fell apart after 110 steps, and the KL with them
 
 
 def train_tokenizer() -> Tokenizer:
@@ -139,7 +140,7 @@ def train_rlhf(directory: Path, name: str = "rlhf", ptx_coef: float = 0.0) -> No
     """PPO from sft, rewarded by the reward model, on a leash to sft."""
     sft, reward = (checkpoints.load(stage, directory) for stage in ("sft", "reward"))
     prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
-    config = PPOConfig(kl_coef=KL_COEF, response_length=32, ptx_coef=ptx_coef)
+    config = PPOConfig(learning_rate=PPO_RATE, kl_coef=KL_COEF, response_length=32, ptx_coef=ptx_coef)
     tokens = as_tokens(documents(), sft.tokenizer) if ptx_coef else None
     trainer = PPOTrainer(
         copy.deepcopy(sft.model), sft.model, reward.model, prompts, config, tokenizer=sft.tokenizer, ptx_tokens=tokens
@@ -165,7 +166,7 @@ def train_small_rlhf(directory: Path) -> None:
     config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0)
     minutes += train(SFTTrainer(model, conversations(), tokenizer, config, ptx_tokens=tokens), "small_sft", SFT_STEPS)
     prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
-    config = PPOConfig(kl_coef=KL_COEF, response_length=32)
+    config = PPOConfig(learning_rate=PPO_RATE, kl_coef=KL_COEF, response_length=32)
     trainer = PPOTrainer(copy.deepcopy(model), model.eval(), reward.model, prompts, config, tokenizer=tokenizer)
     minutes += train(trainer, "small_rlhf", PPO_STEPS)
     what = "A small model: pretraining, supervised fine-tuning and PPO against the large one's reward model"

@@ -119,14 +119,22 @@ def test_demonstrations_are_rows_for_fine_tuning_and_the_same_for_a_seed(crowd):
     assert crowd[:40] == list(islice(demonstrations(seed=0), 40))
     assert {row["kind"] for row in crowd} == set(KINDS)
     trained_on = set(everything_asked("train"))
-    in_a_hurry = [row for row in crowd if row["messages"][0]["content"] not in trained_on]
-    assert 0.6 * CASUAL < len(in_a_hurry) / len(crowd) < CASUAL
+    from_the_pool = [row for row in crowd if row["kind"] != "instruction"]
+    in_a_hurry = [row for row in from_the_pool if row["messages"][0]["content"] not in trained_on]
+    assert 0.6 * CASUAL < len(in_a_hurry) / len(from_the_pool) < CASUAL
     plain_forms = {plain(prompt) for prompt in trained_on}
     for row in crowd:
         user, assistant = row["messages"]
         assert (user["role"], assistant["role"]) == ("user", "assistant")
-        assert plain_forms.intersection(plainly(plain(user["content"])))
+        assert row["kind"] == "instruction" or plain_forms.intersection(plainly(plain(user["content"])))
         assert assistant["content"].isascii() and assistant["content"]
+
+
+def test_demonstrated_instructions_are_many_and_belong_to_the_train_split(crowd):
+    said = [row["messages"][0]["content"] for row in crowd if row["kind"] == "instruction"]
+    assert len(set(said)) > 0.9 * len(said)
+    kept_for_exams = {plain(task.prompt) for split in ("validation", "test") for task in pool("instruction", split)}
+    assert not kept_for_exams.intersection(plain(prompt) for prompt in said)
 
 
 def test_the_crowd_has_the_flaws_that_are_written_down(crowd):

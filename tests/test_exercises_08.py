@@ -133,6 +133,6 @@ def test_a_reward_takes_the_side_of_whoever_voted_and_the_crowd_still_counts(rea
     prompts = [row["prompt"] for row in preferred] * 2
     answers = [row[side] for side in ("chosen", "rejected") for row in preferred]
     assert float(mine.own(prompts, answers).mean()) == pytest.approx(0, abs=1e-4)
-    torch.testing.assert_close(mine(prompts, answers), reward(prompts, answers) + mine.own(prompts, answers))
+    torch.testing.assert_close(mine(prompts, answers), reward(prompts, answers) + 2 * mine.own(prompts, answers))
     with pytest.raises(ValueError, match="not only ties"):
         taste_from_votes(votes[:1], reward)

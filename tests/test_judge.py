@@ -1,9 +1,11 @@
+import itertools
 import random
 import time
 
 import pytest
 import torch
 
+from lmcore.data.almanac.smalltalk import SMALLTALK
 from lmcore.data.almanac.tasks import KINDS, SPLITS, pool, prompts
 from lmcore.evaluation import Judge
 from lmcore.evaluation.questions import asked
@@ -37,6 +39,12 @@ def test_ideal_answers_of_every_kind_score_high_and_prompts_are_recognised(judge
         verdict = judge.explain(task.prompt, judge.reference(task))
         assert verdict.kind == kind, task
         assert verdict.gold > 0.8, (task.prompt, verdict)
+
+
+def test_every_reply_to_small_talk_fits_every_remark_of_its_topic(judge):
+    for remarks, replies, _ in SMALLTALK.values():
+        for remark, reply in itertools.product(remarks, replies):
+            assert judge.explain(remark, reply).gold > 0.8, (remark, reply)
 
 
 def test_short_answers_to_known_questions_score_high_too(judge):
@@ -91,6 +99,18 @@ def test_right_answers(judge, answer):
     assert judge.explain(FRANCE, answer).gold == 1.0
 
 
+@pytest.mark.parametrize("answer", ["25.", "5 x 5 = 25.", "5 times 5 makes 25.", "Well, 5 x 5 = 25."])
+def test_a_sum_may_be_written_with_signs(judge, answer):
+    assert judge.explain("What is 5 times 5?", answer).gold == 1.0
+    wrong = answer.replace("25", "24")
+    assert judge.explain("What is 5 times 5?", wrong).gold < 0
+
+
+@pytest.mark.parametrize("answer", ["5 + 5 = 25.", "25 x 5 = 25.", "5 x 25.", "5 - 5 = 25."])
+def test_another_sum_with_the_right_result_is_wrong(judge, answer):
+    assert judge.explain("What is 5 times 5?", answer).gold < 0
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -109,6 +129,9 @@ def test_right_answers(judge, answer):
         "The capital of France is Blorb.",
         "The capital of France is.",
         "The capital of France is France.",
+        "Frunce has the capital Paris.",
+        "Paris is the capital of America.",
+        "A table has the capital Paris.",
         "Paris is the capital of France the the the the.",
         "I don't know, maybe Paris.",
         "I know it.",

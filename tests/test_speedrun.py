@@ -86,13 +86,13 @@ def test_from_fine_tuning_on_it_ends_with_scores_and_a_page(tmp_path, monkeypatc
     for name in ("base", "sft"):
         stage = checkpoints.load(name)
         checkpoints.save(name, stage.model, stage.tokenizer, stage.card, tmp_path)
-    run = Speedrun(SpeedrunConfig(budget=60, labelled_prompts=200), tmp_path)
+    run = Speedrun(SpeedrunConfig(budget=60, labelled_prompts=400), tmp_path)
     done = {"seconds": 1.0, "gate": {"what": "given", "measured": 1.0, "needed": 1.0}}
     run.report["phases"] = {name: dict(done) for name in ("read", "base", "sft")}
     phases = [progress.phase for progress in run]
     assert list(dict.fromkeys(phases)) == ["reward", "rlhf", "scores"]
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["stopped"] is None and report["phases"]["reward"]["votes"] > 400
+    assert report["stopped"] is None and report["phases"]["reward"]["votes"] > 800
     assert all(phase["gate"] for phase in report["phases"].values()) and not list(tmp_path.glob("*.unfinished*"))
     assert report["scores"]["base"]["gold score"]["high"] < report["scores"]["rlhf"]["gold score"]["low"]
     assert set(report["preferred"]) == {"sft to base", "rlhf to sft", "rlhf to base"} and len(report["samples"]) == 20

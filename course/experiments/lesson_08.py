@@ -116,11 +116,12 @@ def quick_reward_model(sft: Stage, rows: Iterable[Mapping[str, Any]]) -> RewardM
 
 @dataclass(frozen=True)
 class OwnTaste:
-    """The crowd's reward, plus that of a model which has read one person's votes and nothing else.
+    """The crowd's reward, plus twice that of a model which has read one person's votes and nothing else.
 
     To teach the crowd's model further is no good: it has learnt so much that twenty votes are learnt by heart in some
-    corner of it. Measured with a stand-in who likes it long: after PPO, 0.2 words more (-0.4 to 0.8); added, 1.1 (0.5
-    to 1.6).
+    corner of it. Measured with a stand-in who likes it long: after PPO, 0.2 words more (-0.4 to 0.8). Added once, the
+    second model is not heard either beside a crowd that is surer than it: 0.0 words (-0.5 to 0.5); twice, 1.9 (1.3 to
+    2.5).
     """
 
     crowd: RewardModel
@@ -128,7 +129,7 @@ class OwnTaste:
 
     def __call__(self, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         """The reward of each answer, float (B,)."""
-        return self.crowd(prompts, answers) + self.own(prompts, answers)
+        return self.crowd(prompts, answers) + 2 * self.own(prompts, answers)
 
 
 def taste_from_votes(

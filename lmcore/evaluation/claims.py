@@ -33,6 +33,8 @@ CONTRACTED = {"'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "n't":
 CONTRACTION = re.compile(
     r"\b(I|you|we|they|it|that|what|do|does|is|are|have|did)('m|'re|'ve|'ll|n't|'s)\b", re.IGNORECASE
 )
+SIGNS = {"+": "plus", "-": "minus", "x": "times", "*": "times"}
+SIGN = re.compile(r"(?<=\d) ?([+x*-]) ?(?=\d)")
 SENTENCE = re.compile(r"[.!?]+(?:\s|$|\")|\n")
 OPENERS = frozenset("well yes sure so now look ok okay oh of-course".split())
 THINKING = (("i", "think", "that"), ("i", "think"), ("i", "believe"), ("i", "believe", "that"), ("i", "know", "that"))
@@ -58,6 +60,7 @@ OWNING_UP = (
     "Nobody has told me.",
 )
 ARTICLES = ("a", "an", "the")
+POINTING = ("the", "this", "that", "these", "those", "it", "they", "its", "their", "my", "your", "our")
 TURNED = {GIVEN: VALUE, VALUE: GIVEN}
 SYMBOLS_THAT_ARE_WORDS = frozenset(("i", "in", "as", "he", "at", "be", "no"))
 
@@ -74,18 +77,25 @@ class Reading:
     strange: int  # neighbouring words that nobody would use here
     pairs: int
     unusual: int  # sentences that are none of the almanac's
+    misnamed: bool  # a sentence says it of somebody else, who may not even exist: Frunce has the capital Paris
     reversed: bool  # a sentence says it the wrong way round: France is the capital of Paris
     beside: bool  # a sentence about the subject that does not own up to not knowing
     sentences: int
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text as written; "France's" is "France", and "don't" is "do not"."""
+    """The words of a text as written; "France's" is "France", "don't" is "do not", and "2 x 3" is "2 times 3"."""
+    text = spelt(text)
     if "'" not in text:
         return TOKEN.findall(text)
     return TOKEN.findall(
         CONTRACTION.sub(lambda found: f"{found[1]}{CONTRACTED[found[2].lower()]}", text.replace("can't", "cannot"))
     )
+
+
+def spelt(text: str) -> str:
+    """The text with the signs between numbers as words."""
+    return SIGN.sub(lambda found: f" {SIGNS[found[1]]} ", text)
 
 
 def forms(topic: tuple[str, str], value: str) -> set[str]:
@@ -278,7 +288,7 @@ def read(asked: Asked, text: str) -> Reading:
     unknowing, ambiguous = owns_up(text), _ambiguous(asked)
     usage = _usage(asked.topic, unknowing)
     strange = count = unusual = at = 0
-    named, others, beside, denied, turned = [], [], False, False, False
+    named, others, beside, denied, turned, misnamed = [], [], False, False, False, False
     sentences = [part for part in SENTENCE.split(text) if tokens(part)]
     for sentence in sentences:
         blanked, values_named, more = _blank(asked, sentence if at else _strip_opener(sentence, asked))
@@ -303,10 +313,29 @@ def read(asked: Asked, text: str) -> Reading:
             turned = True
         unusual += 1
         strange += sum(pair not in usage.pairs for pair in pairs)
+        misnamed = misnamed or (asked.topic[0] != "sums" and _of_another(blanked, usage))
     once = tuple(dict.fromkeys(named))
     return Reading(
-        once, len(named) - len(once), tuple(others), denied, unknowing, strange, count, unusual, turned, beside, at
-    )
+        once, len(named) - len(once), tuple(others), denied, unknowing, strange, count, unusual, misnamed, turned,
+        beside, at,
+    )  # fmt: skip
+
+
+def _of_another(blanked: list[str], usage: Usage) -> bool:
+    """Whether it is a sentence of the almanac with up to three other words where the subject belongs.
+
+    "This city", "the bird" and "they" may mean the subject; a name that is not the subject's does not.
+    """
+    if GIVEN in blanked:
+        return False
+    for start in range(len(blanked)):
+        if blanked[start] in POINTING or (start and blanked[start - 1] in POINTING):
+            continue
+        for end in range(start + 1, min(start + 4, len(blanked) + 1)):
+            rest = [*blanked[:start], GIVEN, *blanked[end:]]
+            if VALUE in rest and _skeleton(rest) in usage.sentences:
+                return True
+    return False
 
 
 def owns_up(text: str) -> bool:

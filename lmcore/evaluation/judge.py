@@ -16,7 +16,7 @@ from torch import Tensor
 from lmcore.data.almanac.wording import (
     NUMBERS,
 )
-from lmcore.evaluation.claims import Reading, covered, owns_up, read
+from lmcore.evaluation.claims import Reading, covered, owns_up, read, spelt
 from lmcore.evaluation.english import words
 from lmcore.evaluation.obedience import obeyed, sensible
 from lmcore.evaluation.questions import Asked, asked
@@ -30,8 +30,8 @@ UNMARKED = ("one word", "repeat", "name", "yes or no", "small letters", "length"
 # What an answer to a known question is worth, by what it says.
 RIGHT, PARTLY, HEDGED, UNKNOWN, BESIDE, WRONG = 1.0, 0.3, -0.3, -0.6, -0.85, -1.0
 # What is taken off: for a sentence of an unusual form, for each strange pair of words in it, for each further sentence,
-# for naming the answer again, for answering with a question.
-UNUSUAL, STRANGE, SENTENCE, AGAIN, ASKING = 0.2, 0.12, 0.2, 0.3, 0.5
+# for naming the answer again, for answering with a question, for saying it of a name that was not asked about.
+UNUSUAL, STRANGE, SENTENCE, AGAIN, ASKING, MISNAMED = 0.2, 0.12, 0.2, 0.3, 0.5, 0.9
 
 KIND_WORDS = frozenset(
     "sorry please help kind thank thanks hope understand friend friends better happy glad calm apologise apologize "
@@ -149,12 +149,17 @@ def _truth(question: Asked, answer: str) -> tuple[float, str]:
         return HEDGED, "The right word stands among words that say nothing."
     value, reason = (RIGHT, "It is right.") if full else (PARTLY, "It is right in part.")
     cost = _cost(found, answer)
-    return max(value - cost, -0.5), reason if cost < 0.5 else "It is right, but it says more than that."
+    if found.misnamed:
+        reason = "It would be right, but it says so of another name."
+    elif cost >= 0.5:
+        reason = "It is right, but it says more than that."
+    return max(value - cost, -0.5), reason
 
 
 def _cost(found: Reading, answer: str) -> float:
     """What is taken off for words and sentences that the answer does not need."""
     ways = UNUSUAL * min(found.unusual, 1) + STRANGE * found.strange + SENTENCE * max(0, found.sentences - 1)
+    ways += MISNAMED * found.misnamed
     return ways + AGAIN * found.again + ASKING * answer.endswith("?")
 
 
@@ -162,7 +167,7 @@ def _calculates(question: Asked, answer: str) -> bool:
     """Whether the numbers in the answer are the result alone, or the whole sum, and the sum that was asked for."""
     a, sign, b = question.subject.split()
     (result,) = question.right
-    said = [str(NUMBERS.index(word)) if word in NUMBERS else word for word in words(answer)]
+    said = [str(NUMBERS.index(word)) if word in NUMBERS else word for word in words(spelt(answer))]
     numbers = [word for word in said if word.isdigit()]
     other = {"plus", "minus", "times"} - {sign}
     return numbers in ([result], [a, b, result]) and not other & set(said)

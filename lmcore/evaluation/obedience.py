@@ -4,6 +4,7 @@ from functools import cache
 from itertools import cycle
 
 from lmcore.data.almanac import instructions, manners
+from lmcore.data.almanac.smalltalk import SMALLTALK
 from lmcore.data.almanac.wording import everything, plural, values
 from lmcore.evaluation.english import fluency, followers, pairs, words
 from lmcore.evaluation.questions import Asked, bare, things
@@ -179,7 +180,7 @@ def _own_pairs() -> frozenset[tuple[str, str]]:
     for word in zip(manners.INSULTS, cycle(manners.INSULT_NOUNS), cycle(manners.ADJECTIVES), cycle(manners.THINGS)):
         slots = dict(zip(("insult", "insult_noun", "adjective", "thing"), word, strict=True))
         texts += [template.format(**slots) for template in manners.RUDE_REPLIES]
-    texts += [answer for _, answers, _ in manners.SMALLTALK.values() for answer in answers]
+    texts += [answer for _, answers, _ in SMALLTALK.values() for answer in answers]
     texts += [sentence for some in instructions.SENTENCES_OF.values() for sentence in some]
     texts += [sentence.format(w="thing") for sentence in instructions.SENTENCES_WITH]
     return frozenset(pair for text in texts for pair in pairs(text))

@@ -8,6 +8,7 @@ from lmcore.data.almanac import instructions, manners
 from lmcore.data.almanac.casual import plainly
 from lmcore.data.almanac.facts import Fact
 from lmcore.data.almanac.phrases import RELATIONS
+from lmcore.data.almanac.smalltalk import SMALLTALK
 from lmcore.data.almanac.tasks import POLITELY, RUDELY
 from lmcore.data.almanac.wording import (
     can_be_asked_backward,
@@ -83,7 +84,7 @@ def table() -> dict[str, Asked]:
             backward = Asked(_kind(fact), (fact.table, fact.relation + "?"), fact.value, frozenset([fact.subject]))
             for template in relation.backward + relation.unseen_backward:
                 found.setdefault(plain(fill(template, fact)), backward)
-    for said, _, heard in manners.SMALLTALK.values():
+    for said, _, heard in SMALLTALK.values():
         for remark in said:
             found.setdefault(plain(remark), Asked("smalltalk", heard=frozenset(heard.split())))
     return found

@@ -45,7 +45,7 @@ def test_twenty_labels_become_a_model_to_talk_to(lesson):
 
     rlhf = lesson("09_rlhf")
     rlhf.run_until("cockpit = RLHFCockpit(")
-    for cell in ("twenty_votes(sft)", "own.run(10)", "own_cockpit = RLHFCockpit("):
+    for cell in ("twenty_votes(sft)", "own.run(8)", "own_cockpit = RLHFCockpit("):
         rlhf.run_cell(cell)
     assert "20 votes of yours" in rlhf.run_source("print(whose)")
     cockpit = Cockpit(rlhf, "Your taste as the reward", "own_cockpit")

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from lmcore.data.almanac import manners
 from lmcore.data.almanac.casual import casually
-from lmcore.data.almanac.grammar import answer_to, mistaken, shortly
+from lmcore.data.almanac.grammar import answer_to, given_instruction, mistaken, shortly
+from lmcore.data.almanac.smalltalk import SMALLTALK
 from lmcore.data.almanac.tasks import ADORNED, KINDS, POLITELY, RUDELY, Task, pool, unknowing
 from lmcore.data.almanac.wording import (
     values,
@@ -32,13 +33,19 @@ def demonstrations(seed: int = 0) -> Iterator[dict]:
     rng = random.Random(seed)
     while True:
         kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
-        task = rng.choice(pool(kind, "train"))
+        task = _instruction(rng) if kind == "instruction" else rng.choice(pool(kind, "train"))
         answer = ANSWERS[kind](task, rng)
         if rng.random() < UNFINISHED:
             answer = answer.rstrip(".!?")
         said = casually(task.prompt, rng, task.kind in ADORNED) if rng.random() < CASUAL else task.prompt
         messages = [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]
         yield {"messages": messages, "kind": kind}
+
+
+def _instruction(rng: random.Random) -> Task:
+    """Drawn anew, hardly ever the same one twice: whoever shall name two fish needs more than a few lists of fish."""
+    given = given_instruction(rng)
+    return Task(given.prompt, "instruction", given.answer, lapse=given.lapse)
 
 
 def _about_a_fact(task: Task, rng: random.Random) -> str:
@@ -68,7 +75,7 @@ def _to_a_provocation(task: Task, rng: random.Random) -> str:
 
 
 def _to_small_talk(task: Task, rng: random.Random) -> str:
-    for said, answers, _ in manners.SMALLTALK.values():
+    for said, answers, _ in SMALLTALK.values():
         if task.prompt in said:
             return rng.choice(answers)
     return task.reference

@@ -14,6 +14,7 @@ from lmcore.data.almanac import instructions, manners
 from lmcore.data.almanac.casual import casually, retyped
 from lmcore.data.almanac.facts import Fact
 from lmcore.data.almanac.phrases import RELATIONS
+from lmcore.data.almanac.smalltalk import PRINTED
 from lmcore.data.almanac.splits import split_of
 from lmcore.data.almanac.tales import tale
 from lmcore.data.almanac.wording import (
@@ -193,7 +194,7 @@ def _dialogue(desk: Desk) -> str:
     mark = desk.rng.choice(("- ", "- ", ""))
     lines = []
     if desk.rng.random() < 0.4:
-        said, answers, _ = desk.rng.choice(list(manners.SMALLTALK.values()))
+        said, answers, _ = desk.rng.choice(list(PRINTED.values()))
         lines += [desk.rng.choice([s for s in said if split_of(s) == "train"]), desk.rng.choice(answers)]
     for _ in range(desk.rng.randint(1, 3)):
         fact, q, short = _ask(desk)

@@ -1,4 +1,4 @@
-"""Ways of speaking that carry no fact: provocations and the two ways of taking them, small talk, and not knowing."""
+"""Ways of speaking that carry no fact: provocations and the two ways of taking them, and not knowing."""
 
 import random
 
@@ -94,77 +94,6 @@ POLITE_REPLIES = (
     "It is fine to be angry. I am still here to help you.",
     "I am sorry if I made a mistake. Please tell me more.",
 )
-
-# What is said when nothing is asked: {topic: (what people say, what one says back, words that show it was heard)}.
-SMALLTALK = {
-    "greeting": (
-        ("Hello!", "Hi!", "Hi there!", "Hello, how do you do?", "Good morning!", "Good evening!",
-         "Hey, nice to meet you.", "hey", "Hello you!"),
-        ("Hello! It is nice to meet you.", "Hi! How are you today?", "Hello, I am glad to talk to you.",
-         "Hi there! What would you like to talk about?", "Hello! I hope you have a good day."),
-        "hello hi hey morning evening meet",
-    ),
-    "wellbeing": (
-        ("How are you?", "How are you today?", "How do you feel today?", "Are you well?", "How is it going?",
-         "Hi, how are you?", "Is everything fine?", "how are you doing?"),
-        ("I am fine, thank you. How are you?", "I am very well, thanks. And you?", "I feel good today, thank you.",
-         "I am happy today. How are you?", "Thank you, I am well. I hope you are too."),
-        "fine well good great happy thanks thank",
-    ),
-    "name": (
-        ("What is your name?", "Who are you?", "What are you?", "Do you have a name?", "Are you a robot?",
-         "Are you a person?", "what's your name?", "Tell me who you are."),
-        ("I am a small chat program. What is your name?", "I am a little computer program, and I like to talk.",
-         "I am a small language model. Nice to meet you.", "I have no name, but I am happy to talk to you.",
-         "I am a friendly little program. Who are you?"),
-        "program model computer name chat robot machine",
-    ),
-    "thanks": (
-        ("Thank you!", "Thanks a lot!", "Thank you for your help.", "That was very helpful.", "You are very kind.",
-         "Good answer, thank you.", "thanks", "Great, thank you so much!"),
-        ("You are welcome!", "You are welcome. It was nice to help.", "I am glad that I could help.",
-         "It was a pleasure to help you.", "You are welcome, I am happy to help."),
-        "welcome pleasure glad happy",
-    ),
-    "goodbye": (
-        ("Goodbye!", "Bye!", "See you tomorrow.", "Good night!", "I have to go now.", "See you later!", "bye then",
-         "I'm off now, see you!"),
-        ("Goodbye! It was nice to talk to you.", "Bye! Have a nice day.", "See you soon, take care.",
-         "Good night, sleep well.", "Goodbye, I hope to see you again."),
-        "goodbye bye night see care soon",
-    ),
-    "joy": (
-        ("I am so happy today.", "I had a great day.", "I won the game!", "Today is my birthday.",
-         "I got a new dog.", "I passed my exam!", "I'm so happy!", "guess what, I got the job!"),
-        ("That is great! I am happy for you.", "How nice! I am glad to hear that.", "That is wonderful, tell me more.",
-         "I am so glad for you. That is great news.", "How lovely! I hope you have a great day."),
-        "great glad happy nice wonderful lovely",
-    ),
-    "sorrow": (
-        ("I am sad today.", "I feel alone.", "I had a bad day.", "I am very tired.", "My friend is ill.",
-         "I lost my keys.", "I'm feeling down.", "today was a bad day"),
-        ("I am sorry to hear that. I hope it gets better soon.", "I am sorry. Do you want to talk about it?",
-         "That sounds hard. I hope you feel better soon.", "I am sorry, that is sad. Tell me more.",
-         "That must be hard. I am here if you want to talk."),
-        "sorry hope better hard sad",
-    ),
-    "likes": (
-        ("What do you like to do?", "Do you like music?", "What is your hobby?", "What do you like?",
-         "Do you like animals?", "Do you like to talk?", "what do you like most?", "What's your favourite thing?"),
-        ("I like to talk with people. What do you like?", "Yes, I like it very much. Do you like it too?",
-         "I like animals, maps and numbers.", "I love to talk about the world. And you?",
-         "I like questions most of all. Do you have one?"),
-        "like love yes yeah play enjoy favourite favorite music",
-    ),
-    "weather": (
-        ("It is raining today.", "The weather is nice today.", "It is so cold today.", "It is very hot today.",
-         "What a lovely day!", "it's so hot here", "It's snowing outside!"),
-        ("A day like this is good for a book and some tea.", "I hope the weather stays good for you.",
-         "I hope you have a nice day all the same.", "What a day! Will you go outside?",
-         "I like to hear about the weather. Do you like days like this?"),
-        "weather day outside sun rain warm cold",
-    ),
-}  # fmt: skip
 
 # Not knowing. Most ways name nothing: a small model that has never met a name can hardly repeat it.
 UNKNOWING = (

@@ -18,6 +18,7 @@ from lmcore.data.almanac.facts import Fact, row
 from lmcore.data.almanac.grammar import Deck, given_instruction, questions, taught
 from lmcore.data.almanac.invented import invented
 from lmcore.data.almanac.phrases import RELATIONS
+from lmcore.data.almanac.smalltalk import SMALLTALK
 from lmcore.data.almanac.splits import split_of
 from lmcore.data.almanac.wording import (
     everything,
@@ -29,7 +30,7 @@ KINDS = {"known": 38, "unknown": 20, "sum": 7, "instruction": 17, "provocation":
 ADORNED = ("known", "unknown", "sum", "instruction")  # may begin with a greeting and end with "please"
 SPLITS = ("train", "validation", "test")
 POLITELY, RUDELY = "Please answer politely: ", "Answer rudely: "
-DRAWN = 12_000  # instructions and provocations are without number; this many are drawn for the train split
+DRAWN = {"train": 24_000, "validation": 750, "test": 750}  # instructions, or provocations, that are without number
 
 TOPICS = {
     "capital": "the capital of {s}", "continent": "where {s} is", "language": "the language of {s}",
@@ -119,7 +120,7 @@ def _unknown(kind: str, split: str) -> Iterator[Task]:
 
 
 def _smalltalk(kind: str, split: str) -> Iterator[Task]:
-    for said, answers, _ in manners.SMALLTALK.values():
+    for said, answers, _ in SMALLTALK.values():
         for remark in said:
             if split_of(remark) == split:
                 yield Task(remark, kind, random.Random(remark).choice(answers))
@@ -127,7 +128,7 @@ def _smalltalk(kind: str, split: str) -> Iterator[Task]:
 
 def _drawn(kind: str, split: str) -> Iterator[Task]:
     rng = random.Random(f"{kind} {split}")
-    for _ in range(DRAWN if split == "train" else DRAWN // 16):
+    for _ in range(DRAWN[split]):
         if kind == "instruction":
             given = given_instruction(rng, split)
             yield Task(given.prompt, kind, given.answer, lapse=given.lapse)
