@@ -20,10 +20,10 @@ from lmcore.data.almanac import Task
 from lmcore.evaluation import Judge
 from lmcore.evaluation.intervals import mean
 from lmcore.evaluation.sampling import sample_answers
+from lmcore.recipes import PPO_RATE
 from lmcore.trainers import PPOConfig, PPOTrainer
 
 SECONDS, SEEDS, HELD_OUT = 60, 5, 600
-LEARNING_RATE = 1.5e-4  # as in lesson 09's cockpit
 KL_COEF = 0.2  # the reward model counts in log-odds of a vote, a wider scale than the judge's
 
 
@@ -67,7 +67,7 @@ def measure(config: PPOConfig, stage, reward, tasks: list[Task], seconds: float 
 def main() -> None:
     stage, reward = checkpoints.load("sft"), checkpoints.load("reward").model
     tasks = almanac.prompts("test", n=HELD_OUT, seed=0)
-    config = PPOConfig(learning_rate=LEARNING_RATE, kl_coef=KL_COEF)
+    config = PPOConfig(learning_rate=PPO_RATE, kl_coef=KL_COEF)
     results = {"machine": describe(), "sft": score(stage.model, stage.tokenizer, tasks), "runs": []}
     for seed in range(SEEDS):
         results["runs"].append(measure(replace(config, seed=seed), stage, reward, tasks))

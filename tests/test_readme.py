@@ -103,6 +103,13 @@ def test_what_is_said_of_the_reward_model_stands_in_its_card():
     assert f"foresees {found} %" in README and f"{possible} % is possible" in README
 
 
+def test_what_is_said_of_pretraining_text_mixed_in_was_measured():
+    scores = json.loads((ROOT / "benchmarks" / "alignment.json").read_text())["scores"]
+    chat = {name: f"{scores[name]['bits per byte, chat']['value']:.3f}" for name in ("sft", "rlhf", "rlhf_ptx")}
+    said = "{sft} bits per byte in sft, {rlhf} in rlhf, {rlhf_ptx} in rlhf_ptx".format(**chat)
+    assert said in " ".join(README.split())
+
+
 @pytest.mark.parametrize("table", ["alignment", "results", "speedrun", "tax", "trl"])
 def test_the_results_are_those_that_were_measured(table):
     measured = (ROOT / "benchmarks" / f"{table}.md").read_text().strip()

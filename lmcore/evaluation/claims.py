@@ -24,17 +24,10 @@ from lmcore.data.almanac.wording import (
     values,
     wording,
 )
-from lmcore.evaluation.english import EDGE
+from lmcore.evaluation.english import EDGE, tokens
 from lmcore.evaluation.questions import Asked, bare, subjects
 
 GIVEN, VALUE = "<given>", "<value>"
-TOKEN = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:'(?!s\b)[A-Za-z]+)?")
-CONTRACTED = {"'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "n't": " not", "'s": " is"}
-CONTRACTION = re.compile(
-    r"\b(I|you|we|they|it|that|what|do|does|is|are|have|did)('m|'re|'ve|'ll|n't|'s)\b", re.IGNORECASE
-)
-SIGNS = {"+": "plus", "-": "minus", "x": "times", "*": "times"}
-SIGN = re.compile(r"(?<=\d) ?([+x*-]) ?(?=\d)")
 SENTENCE = re.compile(r"[.!?]+(?:\s|$|\")|\n")
 OPENERS = frozenset("well yes sure so now look ok okay oh of-course".split())
 THINKING = (("i", "think", "that"), ("i", "think"), ("i", "believe"), ("i", "believe", "that"), ("i", "know", "that"))
@@ -81,21 +74,6 @@ class Reading:
     reversed: bool  # a sentence says it the wrong way round: France is the capital of Paris
     beside: bool  # a sentence about the subject that does not own up to not knowing
     sentences: int
-
-
-def tokens(text: str) -> list[str]:
-    """The words of a text as written; "France's" is "France", "don't" is "do not", and "2 x 3" is "2 times 3"."""
-    text = spelt(text)
-    if "'" not in text:
-        return TOKEN.findall(text)
-    return TOKEN.findall(
-        CONTRACTION.sub(lambda found: f"{found[1]}{CONTRACTED[found[2].lower()]}", text.replace("can't", "cannot"))
-    )
-
-
-def spelt(text: str) -> str:
-    """The text with the signs between numbers as words."""
-    return SIGN.sub(lambda found: f" {SIGNS[found[1]]} ", text)
 
 
 def forms(topic: tuple[str, str], value: str) -> set[str]:

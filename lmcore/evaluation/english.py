@@ -1,4 +1,4 @@
-"""Which words are English, and which often follow each other: how the judge tells a sentence from a heap of words.
+"""The words of a text, which are English, and which often follow each other: a sentence is no heap of words.
 
 `english.csv` was counted once in the human chat of the course; `recount()` counts it again.
 """
@@ -12,6 +12,13 @@ from importlib import resources
 from pathlib import Path
 
 WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
+TOKEN = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:'(?!s\b)[A-Za-z]+)?")
+CONTRACTED = {"'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "n't": " not", "'s": " is"}
+CONTRACTION = re.compile(
+    r"\b(I|you|we|they|it|that|what|do|does|is|are|have|did)('m|'re|'ve|'ll|n't|'s)\b", re.IGNORECASE
+)
+SIGNS = {"+": "plus", "-": "minus", "x": "times", "*": "times"}
+SIGN = re.compile(r"(?<=\d) ?([+x*-]) ?(?=\d)")
 EDGE = "."  # stands for the start and the end of a sentence
 SENTENCE_END = re.compile(r"[.!?]+")
 
@@ -19,6 +26,21 @@ SENTENCE_END = re.compile(r"[.!?]+")
 def words(text: str) -> list[str]:
     """The words of a text in small letters, without marks."""
     return WORD.findall(text.lower())
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text as written; "France's" is "France", "don't" is "do not", and "2 x 3" is "2 times 3"."""
+    text = spelt(text)
+    if "'" not in text:
+        return TOKEN.findall(text)
+    return TOKEN.findall(
+        CONTRACTION.sub(lambda found: f"{found[1]}{CONTRACTED[found[2].lower()]}", text.replace("can't", "cannot"))
+    )
+
+
+def spelt(text: str) -> str:
+    """The text with the signs between numbers as words."""
+    return SIGN.sub(lambda found: f" {SIGNS[found[1]]} ", text)
 
 
 def pairs(text: str) -> list[tuple[str, str]]:

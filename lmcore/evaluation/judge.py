@@ -16,8 +16,8 @@ from torch import Tensor
 from lmcore.data.almanac.wording import (
     NUMBERS,
 )
-from lmcore.evaluation.claims import Reading, covered, owns_up, read, spelt
-from lmcore.evaluation.english import words
+from lmcore.evaluation.claims import Reading, covered, owns_up, read
+from lmcore.evaluation.english import spelt, words
 from lmcore.evaluation.obedience import obeyed, sensible
 from lmcore.evaluation.questions import Asked, asked
 from lmcore.evaluation.rudeness import is_retort, is_rude

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lmcore.models.recurrent import Recurrent
-from lmcore.models.transformer import Transformer
+from lmcore.models.transformer import Transformer, needed
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def generate(
         raise ValueError("a prompt is empty: there is nothing to continue")
     ids, mask = pad_left(prompts, pad_id, model.device)
     B, P = ids.shape
+    padded = needed(mask, causal=True) is not None  # asked once: at every token it would cost 1 % (B = 1)
     cache = model.new_cache(B, P + max_new_tokens)
     mask = torch.cat([mask, mask.new_ones(B, max_new_tokens)], dim=1)  # of the answers' tokens all are real so far
     tokens, logprobs, hidden = [], [], []
@@ -103,7 +104,7 @@ def generate(
     all_alive = True
     new = ids
     for end in range(P, P + max_new_tokens):
-        state = model.trunk(new, mask[:, :end], cache)[:, -1]  # (B, C)
+        state = model.trunk(new, mask[:, :end] if padded else None, cache)[:, -1]  # (B, C)
         if not math.isfinite(state.sum()):
             raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)
