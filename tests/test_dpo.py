@@ -12,7 +12,7 @@ from lmcore.data.tokenizer import Tokenizer
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import DPOConfig, DPOTrainer
 from lmcore.trainers.dpo import completion_logprobs, dpo_loss
-from tests.test_ppo import ANSWERS, LETTERS, LetterTokenizer, answer_logprobs, count_a, random_model
+from tests.letter_world import ANSWERS, LETTERS, LetterTokenizer, answer_logprobs, count_a, random_model
 
 ROWS = [
     {"prompt": "Hi!", "chosen": "Hello, friend.", "rejected": "Go away."},
