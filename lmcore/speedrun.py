@@ -170,7 +170,7 @@ class Speedrun:
         trainer = SFTTrainer(copy.deepcopy(base.model).train(), rows, base.tokenizer, config, ptx_tokens=self._tokens())
         yield from self._train("sft", trainer)
         self._save("sft", trainer.model, "Supervised fine-tuning of base on demonstrations", trainer)
-        asked = [task.prompt for task in almanac.prompts("validation", n=300)]
+        asked = [task.prompt for task in almanac.prompts("validation", n=600)]
         sft, before = (answers_to(stage, asked) for stage in (self._load("sft"), base))
         preferred = compare(asked, sft, before)
         self._gate("sft", "preferred to base", preferred.low, 0.5, "demonstrations did not help; look at its samples")

@@ -149,6 +149,16 @@ def test_each_prompt_counts_the_same_and_each_answer_is_read_once():
     assert metrics["mean_reward"] == pytest.approx(sum(rewards.values()) / 5, abs=1e-5)
 
 
+def test_evaluation_counts_each_vote_the_same_as_the_ceiling_does():
+    trainer = RewardTrainer(reward_model(), ROWS)
+    votes = [*ROWS, {**ROWS[3], "chosen": ROWS[3]["rejected"], "rejected": ROWS[3]["chosen"]}]
+    chosen, rejected = (trainer.model([r["prompt"] for r in votes], [r[side] for r in votes])
+                        for side in ("chosen", "rejected"))  # fmt: skip
+    found = trainer.evaluate(votes)
+    assert found["accuracy"] == pytest.approx(float((chosen > rejected).float().mean()), abs=1e-6)
+    assert found["loss"] == pytest.approx(float(pairwise_loss(chosen, rejected)), abs=1e-5)
+
+
 def test_the_gradient_is_the_finite_difference():
     model = reward_model().double()
     trainer = RewardTrainer(model, ROWS)

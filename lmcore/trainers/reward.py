@@ -100,16 +100,19 @@ class RewardTrainer(Trainer):
         }
 
     def evaluate(self, preferences: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """loss, accuracy, margin and mean_reward on pairs of other prompts or other people; averages over prompts."""
+        """loss, accuracy, margin and mean_reward on pairs of other prompts or other people; each pair counts the same,
+        as in `labelers.best_accuracy`, so that the two can be compared."""
         ranked, totals = by_prompt(preferences, self.model), {}
+        pairs = sum(len(prompt.chosen) for prompt in ranked)
         with evaluating(self.model):
             for start in range(0, len(ranked), 32):
                 self.check_stop()
                 batch = ranked[start : start + 32]
-                for prompt_metrics in (self.loss([prompt])[1] for prompt in batch):
-                    for name, value in prompt_metrics.items():
-                        totals[name] = totals.get(name, 0.0) + value
-        return {name: total / len(ranked) for name, total in totals.items()}
+                for prompt in batch:
+                    share = len(prompt.chosen) / pairs
+                    for name, value in self.loss([prompt])[1].items():
+                        totals[name] = totals.get(name, 0.0) + share * value
+        return totals
 
     @property
     def steps_per_epoch(self) -> int:
