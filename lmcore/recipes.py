@@ -36,6 +36,7 @@ from lmcore.trainers import (
     SFTTrainer,
     Trainer,
 )
+from lmcore.trainers.half_precision import bfloat16_pays
 
 VOCAB_SIZE = 4096
 MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 2000, 400
@@ -64,7 +65,7 @@ def train_base(directory: Path) -> None:
         "base_more_web": {"careless": True, "chat_repeats": 4, "almanac_characters": 36_000_000},
     }  # fmt: skip
     for name, steps in BASE_STEPS.items():
-        config = PretrainConfig(batch_size=16, total_steps=steps, eval_every=250, bfloat16=True)
+        config = PretrainConfig(batch_size=16, total_steps=steps, eval_every=250, bfloat16=bfloat16_pays())
         tokens = as_tokens(documents(**pages[name]), tokenizer)
         trainer = PretrainTrainer(model, tokens, config, held_out)
         minutes += train(trainer, name, steps)
@@ -85,8 +86,9 @@ def train_mlm(directory: Path) -> None:
     model = Transformer(replace(base.model.config, causal=False))
     model.load_state_dict(base.model.state_dict())
     config = MaskedLMConfig(  # hiding 40 % gives more to learn from a step than 25 % (Wettig et al. 2022, 2202.08005)
-        batch_size=32, sequence_length=128, total_steps=MLM_STEPS, eval_every=250, mask_rate=0.4, bfloat16=True
-    )
+        batch_size=32, sequence_length=128, total_steps=MLM_STEPS, eval_every=250, mask_rate=0.4,
+        bfloat16=bfloat16_pays(),
+    )  # fmt: skip
     tokens, held_out = as_tokens(documents(), tokenizer), as_tokens(held_out_documents(), tokenizer)
     special = tuple(range(len(SPECIAL_TOKENS)))
     trainer = MaskedLMTrainer(model, tokens, tokenizer.mask_id, config, held_out, special)
@@ -161,7 +163,7 @@ def train_small_rlhf(directory: Path) -> None:
     tokenizer, tokens = base.tokenizer, as_tokens(documents(careless=True), base.tokenizer)
     sizes = TransformerConfig(tokenizer.vocab_size, n_layer=2, n_head=4, n_kv_head=2, n_embd=40)
     model = Transformer(sizes, torch.Generator().manual_seed(0))
-    config = PretrainConfig(batch_size=16, total_steps=SMALL_STEPS, bfloat16=True)
+    config = PretrainConfig(batch_size=16, total_steps=SMALL_STEPS, bfloat16=bfloat16_pays())
     minutes = train(PretrainTrainer(model, tokens, config), "small_base", SMALL_STEPS)
     config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0)
     minutes += train(SFTTrainer(model, conversations(), tokenizer, config, ptx_tokens=tokens), "small_sft", SFT_STEPS)

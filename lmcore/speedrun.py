@@ -12,8 +12,9 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 
 from lmcore import cards, checkpoints
 from lmcore.answers import answers_to
+from lmcore.budget import Budget
 from lmcore.checkpoints import Stage
 from lmcore.data import almanac, mixtures
 from lmcore.data.almanac.demonstrations import CASUAL
@@ -42,10 +44,12 @@ from lmcore.trainers import (
     SFTTrainer,
     Trainer,
 )
+from lmcore.trainers.half_precision import bfloat16_pays
 
-SHARES = {"read": 0.03, "base": 0.48, "sft": 0.14, "reward": 0.17, "rlhf": 0.12, "scores": 0.06}
+SHARES = {"read": 0.03, "base": 0.47, "sft": 0.14, "reward": 0.17, "rlhf": 0.12, "scores": 0.07}
 SAVE_EVERY = 20.0  # seconds of training that a kill can cost
 STEPS_SHOWN = 10
+ASKED_FIRST = 100  # prompts, to see how long asking takes here
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,6 @@ class SpeedrunConfig:
         unknown = sorted(set(self.tastes) - set(TASTES))
         if unknown:
             raise ValueError(f"no taste {unknown[0]!r}: labelers may like {', '.join(TASTES)}")
-
-    def seconds(self, phase: str) -> float:
-        """How long a phase may take."""
-        return SHARES[phase] * self.budget
 
 
 class GateFailed(RuntimeError):
@@ -112,22 +112,20 @@ class Speedrun:
             if found["config"] != self.report["config"]:
                 raise ValueError(f"{self.out} holds a run with other choices: take another directory, or delete it")
             self.report = found | {"stopped": None}
+        self.budget = Budget(config.budget, SHARES, self.report)
 
     def __iter__(self) -> Iterator[Progress]:
         for phase in SHARES:
             if "gate" in self.report["phases"].get(phase, {}):
                 continue  # done before a kill
-            started = time.perf_counter()
-            spent = self.report["phases"].setdefault(phase, {"seconds": 0.0})
+            self.budget.begin(phase)
             try:
-                for progress in getattr(self, phase)():
-                    now = time.perf_counter()
-                    spent["seconds"], started = spent["seconds"] + now - started, now
-                    yield progress
+                yield from getattr(self, phase)()
             except GateFailed as reason:
                 self.report["stopped"] = str(reason)
                 raise
             finally:
+                self.budget.spent(phase)
                 self._write()
         self._write()
 
@@ -155,7 +153,7 @@ class Speedrun:
         )  # fmt: skip
         model = Transformer(sizes, torch.Generator().manual_seed(self.config.seed))
         held_out = mixtures.as_tokens(mixtures.held_out_documents()[:900], tokenizer)
-        config = PretrainConfig(batch_size=16, bfloat16=True, seed=self.config.seed)
+        config = PretrainConfig(batch_size=16, bfloat16=bfloat16_pays(), seed=self.config.seed)
         trainer = PretrainTrainer(model, tokens, config, held_out)
         yield from self._train("base", trainer)
         loss = trainer.evaluate()
@@ -180,7 +178,8 @@ class Speedrun:
         sft, config = self._load("sft"), self.config
         prompts = [task.prompt for task in almanac.prompts("train", n=config.labelled_prompts, seed=3, casual=CASUAL)]
         yield self._at("reward", 0.0)
-        learnt = feedback.collect(sft.model, sft.tokenizer, prompts, tastes=config.tastes, seed=config.seed)
+        ask = partial(feedback.collect, sft.model, sft.tokenizer, tastes=config.tastes, seed=config.seed)
+        learnt = ask(self._as_many_as_fit(prompts, ask))
         unseen = [task.prompt for task in almanac.prompts("validation", n=200, seed=3)]
         asked = feedback.collect(sft.model, sft.tokenizer, unseen, crowd="other people", tastes=config.tastes, seed=1)
         yield self._at("reward", 0.2, {"votes": len(learnt.pairs)})
@@ -237,13 +236,13 @@ class Speedrun:
     def _train(self, phase: str, trainer: Trainer, most_steps: int | None = None) -> Iterator[Progress]:
         """Steps until the phase's time is over; the learning rate falls to zero with it, where the trainer's does."""
         saved, used, written = self.out / f"{phase}.unfinished.pt", 0.0, 0.0
-        before = self.report["phases"][phase]["seconds"]
+        planned, before = self.budget.planned(phase), self.budget.spent(phase)
         if saved.exists():
             state = torch.load(saved)
             trainer.load_state_dict(state["trainer"])
             used = written = state["used"]
             before -= used
-        seconds = max(self.config.seconds(phase) - before, 0.3 * self.config.seconds(phase))
+        seconds = max(planned - before, 0.3 * planned)
         first, share = trainer.steps_done, 0.0
         while share < 1:
             if hasattr(trainer.config, "total_steps") and trainer.steps_done > first:
@@ -256,6 +255,8 @@ class Speedrun:
             if used - written > SAVE_EVERY:
                 written = used
                 _save_whole({"trainer": trainer.state_dict(), "used": used}, saved)
+                self.budget.spent(phase)
+                self._write()
             if trainer.steps_done % STEPS_SHOWN == 0 or share >= 1:
                 shown = {name: metrics[name] for name in SHOWN if name in metrics}
                 yield self._at(phase, min(share, 1.0), shown)
@@ -270,9 +271,20 @@ class Speedrun:
         (self.out / f"{phase}.unfinished.pt").unlink(missing_ok=True)
 
     def _at(self, phase: str, share: float, metrics: Mapping[str, float] | None = None) -> Progress:
-        order = list(SHARES)
-        later = sum(self.config.seconds(one) for one in order[order.index(phase) + 1 :])
-        return Progress(phase, share, (1 - share) * self.config.seconds(phase) + later, metrics or {})
+        self.budget.spent(phase)
+        return Progress(phase, share, self.budget.left(), metrics or {})
+
+    def _as_many_as_fit(self, prompts: list[str], ask: Callable[[list[str]], Any]) -> list[str]:
+        """As many prompts as can be asked in half of the phase's time, tried with a few; after a kill the same ones."""
+        phase = self.report["phases"]["reward"]
+        if "prompts" not in phase:
+            before = self.budget.spent("reward")
+            ask(prompts[:ASKED_FIRST])
+            each = (self.budget.spent("reward") - before) / ASKED_FIRST
+            fit = int(0.5 * self.budget.planned("reward") / each)
+            phase["prompts"] = min(len(prompts), max(ASKED_FIRST, fit))
+            self._write()
+        return prompts[: phase["prompts"]]
 
     def _texts(self) -> list[str]:
         return mixtures.documents(self.config.chat_repeats, self.config.almanac_characters)

@@ -7,7 +7,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import alignment, costs, curves, generation, machine, report, speedrun, tax, training, trl_speed
+from benchmarks import (
+    alignment,
+    costs,
+    curves,
+    generation,
+    half_precision,
+    machine,
+    report,
+    speedrun,
+    tax,
+    training,
+    trl_speed,
+)
 from benchmarks.peers import as_llama, gpt2
 from benchmarks.training import Run
 from lmcore import checkpoints
@@ -15,6 +27,7 @@ from lmcore.data.mixtures import as_tokens
 from lmcore.evaluation.scores import bits_per_byte
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import PPOConfig
+from lmcore.trainers.muon import Muon
 
 
 def run(curve: list[tuple[float, float]], budget: float = 10.0) -> Run:
@@ -125,6 +138,7 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
     "name, table",
     [
         ("alignment", alignment.table),
+        ("half_precision", half_precision.table),
         ("overoptimisation", curves.table),
         ("speedrun", speedrun.table),
         ("tax", tax.table),
@@ -134,6 +148,14 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
 def test_the_stored_tables_are_made_of_the_stored_numbers(name, table):
     path = report.RESULTS.with_name(f"{name}.json")
     assert table(json.loads(path.read_text())) == path.with_suffix(".md").read_text()
+
+
+def test_the_sides_of_the_half_precision_benchmark_are_what_they_are_called():
+    for name, (torchs, half) in half_precision.SIDES.items():
+        made = half_precision.trainer(torchs, half)
+        kind = torch.optim.Muon if torchs else Muon
+        assert type(made.optimizers[0]) is kind and made.config.bfloat16 == half, name
+        assert made.optimizers[0].param_groups[0]["params"], name
 
 
 def test_the_peak_memory_is_that_of_the_process_and_not_of_its_parent():

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
+import time
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lmcore import checkpoints, speedrun
 from lmcore.report_page import page
@@ -28,7 +31,12 @@ def killed(tmp_path_factory):
     """A run that was killed in the middle of pretraining."""
     out = tmp_path_factory.mktemp("run")
     speedrun.SAVE_EVERY, kept = 0.5, speedrun.SAVE_EVERY
-    seen = until(Speedrun(TINY, out), "base", 0.4)
+    going = iter(Speedrun(TINY, out))
+    seen = [next(going)]
+    while seen[-1].phase != "base" or seen[-1].share < 0.4:
+        seen.append(next(going))
+    shutil.copy(out / "report.json", out / "report_when_killed.json")
+    going.close()
     speedrun.SAVE_EVERY = kept
     return out, seen
 
@@ -52,6 +60,12 @@ def test_a_killed_run_goes_on_where_it_was(killed):
     assert again[0].share > 0.2 and (out / "tokenizer.json").stat().st_mtime_ns == written
 
 
+def test_a_kill_loses_no_time_that_weights_were_kept_of(killed):
+    out, _ = killed
+    phases = json.loads((out / "report_when_killed.json").read_text())["phases"]  # nobody could write any more
+    assert 0 < torch.load(out / "base.unfinished.pt")["used"] <= phases["base"]["seconds"]
+
+
 def test_other_choices_need_another_directory(killed):
     with pytest.raises(ValueError, match="other choices"):
         Speedrun(SpeedrunConfig(budget=31), killed[0])
@@ -69,7 +83,7 @@ def test_a_gate_stops_the_run_with_its_reason_and_the_report_says_so(killed):
 
 def test_a_model_that_read_too_little_is_stopped_before_fine_tuning(tmp_path, monkeypatch):
     monkeypatch.setitem(speedrun.SHARES, "base", 0.05)
-    run = Speedrun(replace(TINY, n_layer=6, n_embd=192), tmp_path)  # too large to get far in a second and a half
+    run = Speedrun(replace(TINY, n_layer=6, n_embd=192), tmp_path)  # too large to get far in three seconds
     with pytest.raises(GateFailed, match="validation loss"):
         for _ in run:
             pass
@@ -93,6 +107,7 @@ def test_from_fine_tuning_on_it_ends_with_scores_and_a_page(tmp_path, monkeypatc
     assert list(dict.fromkeys(phases)) == ["reward", "rlhf", "scores"]
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["stopped"] is None and report["phases"]["reward"]["votes"] > 800
+    assert report["phases"]["reward"]["prompts"] == 400
     assert all(phase["gate"] for phase in report["phases"].values()) and not list(tmp_path.glob("*.unfinished*"))
     assert report["scores"]["base"]["gold score"]["high"] < report["scores"]["rlhf"]["gold score"]["low"]
     assert set(report["preferred"]) == {"sft to base", "rlhf to sft", "rlhf to base"} and len(report["samples"]) == 20
@@ -100,6 +115,20 @@ def test_from_fine_tuning_on_it_ends_with_scores_and_a_page(tmp_path, monkeypatc
     made = (tmp_path / "report.html").read_text()
     assert "Twenty answers" in made and "gold score" in made and "http" not in made
     assert not list(Speedrun(run.config, tmp_path))  # all is done: nothing is done again
+
+
+def test_a_slow_machine_asks_for_fewer_votes_and_a_killed_run_for_the_same_ones(tmp_path):
+    run, asked = Speedrun(SpeedrunConfig(budget=60, labelled_prompts=1000), tmp_path), []
+
+    def ask(prompts):
+        asked.append(len(prompts))
+        time.sleep(0.02 * len(prompts))
+
+    run.budget.begin("reward")
+    prompts = run._as_many_as_fit([""] * 1000, ask)
+    planned = run.budget.planned("reward")  # nothing was taken before: 29 s
+    assert asked == [100] and len(prompts) == pytest.approx(0.5 * planned / 0.02, rel=0.1)
+    assert len(run._as_many_as_fit([""] * 1000, ask)) == len(prompts) and asked == [100]
 
 
 @pytest.mark.parametrize("budget", [0, -5, float("nan")])

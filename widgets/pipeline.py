@@ -154,8 +154,8 @@ class Pipeline(anywidget.AnyWidget):
             "budget": self.config.budget,
             "left": self.left,
             "phases": [
-                {"name": name, "about": ABOUT[name], "seconds": self.config.seconds(name), "share": shares[name]}
-                for name in SHARES
+                {"name": name, "about": ABOUT[name], "seconds": part * self.config.budget, "share": shares[name]}
+                for name, part in SHARES.items()
             ],
             "phase": self.phase if self.state == "running" else "",
             "metrics": {name: round(value, 3) for name, value in self.metrics.items()},

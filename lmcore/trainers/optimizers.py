@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from lmcore.trainers.muon import Muon
+
 
 def build_optimizers(
     model: nn.Module, name: str, learning_rate: float, weight_decay: float = 0.0
@@ -17,7 +19,7 @@ def build_optimizers(
     others = [p for n, p in parameters.items() if p.dim() != 2 or "embedding" in n]
     if name == "muon":
         return [
-            torch.optim.Muon(matrices, lr=learning_rate, weight_decay=weight_decay),
+            Muon(matrices, lr=learning_rate, weight_decay=weight_decay),
             torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
         ]
     if name == "adamw":
