@@ -23,10 +23,11 @@ own_home = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Two processes run the whole suite, unless `-n` or `--pdb` says otherwise; what is picked by hand, one."""
+    """Two processes run the whole suite where there are four cores (each trains with two threads), unless `-n` or
+    `--pdb` says otherwise; else, and for what is picked by hand, one does."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.usepdb
     if whole and not hasattr(config, "workerinput"):
-        if config.getoption("numprocesses", 0) is None:
+        if config.getoption("numprocesses", 0) is None and (os.cpu_count() or 1) >= 4:
             config.option.numprocesses = 2
         look_for_chromium(config)  # here, since the two can neither refuse to begin nor have the last word
 

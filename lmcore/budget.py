@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+LEAST = 0.3  # of its share a phase has in any case, so that it can do something
+
 
 class Budget:
     """Keeps the time of phases that follow each other.
@@ -29,12 +31,12 @@ class Budget:
         return self.report["phases"][phase]["seconds"]
 
     def planned(self, phase: str) -> float:
-        """How long it may take: its part of what the phases before it have left."""
+        """How long it may take: its part of what those before it have left, and never less than LEAST of its share."""
         order = list(self.shares)
         place = order.index(phase)
         before = sum(self._taken(one) for one in order[:place])
         part = self.shares[phase] / sum(self.shares[one] for one in order[place:])
-        return max(0.0, self.seconds - before) * part
+        return max((self.seconds - before) * part, LEAST * self.shares[phase] * self.seconds)
 
     def left(self) -> float:
         """The seconds that nobody has taken yet."""

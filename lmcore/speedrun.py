@@ -22,7 +22,7 @@ import torch
 
 from lmcore import cards, checkpoints
 from lmcore.answers import answers_to
-from lmcore.budget import Budget
+from lmcore.budget import LEAST, Budget
 from lmcore.checkpoints import Stage
 from lmcore.data import almanac, mixtures
 from lmcore.data.almanac.demonstrations import CASUAL
@@ -242,7 +242,7 @@ class Speedrun:
             trainer.load_state_dict(state["trainer"])
             used = written = state["used"]
             before -= used
-        seconds = max(planned - before, 0.3 * planned)
+        seconds = max(planned - before, LEAST * planned)
         first, share = trainer.steps_done, 0.0
         while share < 1:
             if hasattr(trainer.config, "total_steps") and trainer.steps_done > first:

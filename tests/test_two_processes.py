@@ -60,7 +60,7 @@ def suite(tmp_path):
 
 
 def test_two_processes_share_the_suite_and_a_second_is_measured_alone(suite):
-    done = suite(found=True)
+    done = suite(True, "-n", "2")
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"\[(gw\d)\].* PASSED (\S+)", done.stdout)
     process = {test: worker for worker, test in passed}
@@ -68,6 +68,12 @@ def test_two_processes_share_the_suite_and_a_second_is_measured_alone(suite):
     assert process["tests/test_first.py::test_quick"] == process["tests/test_unit.py::test_unit"]
     assert process["tests/test_unit.py::test_unit"] != process["course/test_lesson.py::test_lesson"]
     assert passed[-1][1] == "tests/test_first.py::test_answers_within_a_second"
+
+
+def test_as_many_processes_as_there_are_pairs_of_cores_and_at_most_two(suite):
+    done = suite(found=True)
+    assert done.returncode == 0 and "6 passed" in done.stdout
+    assert ("2 workers [" in done.stdout) == (os.cpu_count() >= 4)
 
 
 def test_what_is_picked_by_hand_runs_in_one_process(suite):

@@ -8,10 +8,10 @@ import torch
 
 @cache
 def bfloat16_pays(device: str = "cpu") -> bool:
-    """Whether this machine multiplies matrices faster in bfloat16 than in float32; tried once, in some milliseconds.
+    """Whether this machine multiplies matrices faster in bfloat16 than in float32; tried once, within a second.
 
-    A processor without instructions for it (on x86: AMX or AVX-512 BF16) goes a long way round: a training step took
-    four to five times as long. Which processors have them is nothing to keep a list of.
+    A processor without instructions for it (on x86: AMX or AVX-512 BF16) goes a long way round and takes many times as
+    long (benchmarks/half_precision.md). Which processors have them is nothing to keep a list of.
     """
     matrix = torch.ones(256, 256, device=device)
     return _seconds(matrix.bfloat16()) < 0.8 * _seconds(matrix)

@@ -3,8 +3,8 @@
 A gradient's matrix is stretched along a few directions that it repeats at every step; what is rare is drowned. Muon
 replaces its singular values by about 1, so that the rare directions count as much.
 
-`torch.optim.Muon` computes the same in bfloat16. On a processor without instructions for that, as most laptops have it,
-this took three quarters of a training step; float32 is quick everywhere.
+`torch.optim.Muon` computes the same in bfloat16. On a processor without instructions for that, this
+took most of a training step (benchmarks/half_precision.md); float32 is quick everywhere.
 """
 
 import torch
@@ -38,12 +38,10 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, params, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-        for parameter in self._parameters():
-            if parameter.dim() != 2:
-                raise ValueError(f"Muon is for matrices; a parameter has the shape {tuple(parameter.shape)}")
-
-    def _parameters(self) -> list[Tensor]:
-        return [parameter for group in self.param_groups for parameter in group["params"]]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.dim() != 2:
+                    raise ValueError(f"Muon is for matrices; a parameter has the shape {tuple(parameter.shape)}")
 
     @torch.no_grad()
     def step(self, closure=None):
