@@ -102,8 +102,12 @@ class Scoreboard(anywidget.AnyWidget):
         return self.scores
 
     def stop(self) -> None:
-        """Break off the measurement; stages that are done stay."""
-        self._stop.set()
+        """Break off the measurement at once; stages that are done stay."""
+        with self._lock:
+            if self.state == "running":
+                self._stop.set()  # the thread looks up at its next step, and has no more say
+                self.state = "idle"
+                self._draw("Stopped: press Measure to go on.")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being measured; False if that took longer than `timeout` seconds."""
@@ -116,46 +120,44 @@ class Scoreboard(anywidget.AnyWidget):
         with self._lock:
             if self.state == "running":
                 return
-            self._stop.clear()
+            self._stop = threading.Event()
             self.state, self.message = "running", ""
-            self._thread = threading.Thread(target=self._work, name="scoreboard", daemon=True)
+            given = (self._stop, self._thread)
+            self._thread = threading.Thread(target=self._work, args=given, name="scoreboard", daemon=True)
             self._thread.start()
 
-    def _work(self) -> None:
+    def _work(self, stop: threading.Event, before: threading.Thread | None) -> None:
         problems = []
         for name, stage in self.stages.items():
             if name in self.scores:
                 continue
-            self._draw(f"{name} is asked and reads ({len(self.scores) + 1} of {len(self.stages)}) ...")
+            with self._lock:
+                if stop.is_set():
+                    return
+                self._draw(f"{name} is asked and reads ({len(self.scores) + 1} of {len(self.stages)}) ...")
+            if before is not None:
+                before.join()  # it was stopped, and is on its way out
             try:
-                scores = self._scores(stage)
+                scores = self._scores(stage, stop)
             except Stopped:
-                break
+                return
             except Exception as error:  # a learner's own model may do anything
                 problems.append(f"{name} cannot be measured: {error} ({type(error).__name__}).")
                 continue
             self.scores = {key: scores if key == name else self.scores[key] for key in [*self.scores, name]}
         with self._lock:
-            stopped = self._stop.is_set() and len(self.scores) < len(self.stages)
-            self.state = "failed" if problems else "idle" if stopped else "done"
-            self._draw(" ".join(problems) or ("Stopped: press Measure to go on." if stopped else ""))
+            if not stop.is_set():
+                self.state = "failed" if problems else "done"
+                self._draw(" ".join(problems))
 
-    def _scores(self, stage: Stage) -> dict[str, Interval]:
+    def _scores(self, stage: Stage, stop: threading.Event) -> dict[str, Interval]:
         key = (_fingerprint(stage), stage.name, self.prompts, self.documents)
         if key not in _measured:
             model = copy.copy(stage.model)  # the same weights; its trunk looks up from time to time
-            model.trunk = self._unless_stopped(stage.model.trunk)
+            model.trunk = _unless_set(stop, stage.model.trunk)
             watched = Stage(stage.name, model, stage.tokenizer, stage.card)
             _measured[key] = alignment(watched, prompts=self.prompts) | capability(watched, self.documents)
         return _measured[key]
-
-    def _unless_stopped(self, trunk):
-        def watched(*given, **named):
-            if self._stop.is_set():
-                raise Stopped
-            return trunk(*given, **named)
-
-        return watched
 
     def _fulfil(self, change) -> None:
         wish = change["new"]
@@ -216,6 +218,17 @@ class Scoreboard(anywidget.AnyWidget):
             turned = "reversed" if title.better < 0 else True
             figure.update_layout({f"{axis}axis": {"title": f"{name} ({better})", "autorange": turned}})
         return figure
+
+
+def _unless_set(stop: threading.Event, trunk):
+    """The trunk, which raises Stopped once the event is set."""
+
+    def watched(*given, **named):
+        if stop.is_set():
+            raise Stopped
+        return trunk(*given, **named)
+
+    return watched
 
 
 def _error(interval: Interval) -> dict:
