@@ -24,7 +24,7 @@ lessons: install
 	BLANK_TO_CHAT_HOME=$$(mktemp -d) OMP_NUM_THREADS=2 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False course/*.ipynb
 
 bench: install
-	$(BIN)/python -m benchmarks.rlhf && $(BIN)/python -m benchmarks.alignment && $(BIN)/python -m benchmarks.speedrun && $(BIN)/python -m benchmarks.tax && $(BIN)/python -m benchmarks.overoptimisation && $(BIN)/python -m benchmarks.half_precision && $(BIN)/python -m benchmarks.report && FBC_RECORD=1 $(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m benchmarks.rlhf && $(BIN)/python -m benchmarks.alignment && $(BIN)/python -m benchmarks.speedrun && $(BIN)/python -m benchmarks.tax && $(BIN)/python -m benchmarks.overoptimisation && $(BIN)/python -m benchmarks.half_precision && $(BIN)/python -m benchmarks.first_step && $(BIN)/python -m benchmarks.report && FBC_RECORD=1 $(BIN)/python -m pytest tests/browser
 
 speedrun: install
 	$(BIN)/python -m lmcore.speedrun --budget 600 --out speedrun

@@ -264,7 +264,7 @@ def work(name: str, rate: float, seed: int) -> None:
         from benchmarks import trl_peer  # noqa: F401  so that all imports are counted
 
         versions |= {"trl": trl.__version__, "transformers": transformers.__version__}
-    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # the first optimiser imports another 80 MiB
+        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # torch's first optimiser imports another 70 MiB
     turns.tell(mib=peak(), versions=versions)
     {"lmcore": run_lmcore, "TRL": run_trl}[name](rate, seed, turns)
 

@@ -11,6 +11,7 @@ from benchmarks import (
     alignment,
     costs,
     curves,
+    first_step,
     generation,
     half_precision,
     machine,
@@ -138,6 +139,7 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
     "name, table",
     [
         ("alignment", alignment.table),
+        ("first_step", first_step.table),
         ("half_precision", half_precision.table),
         ("overoptimisation", curves.table),
         ("speedrun", speedrun.table),

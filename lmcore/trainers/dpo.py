@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmcore.models import Transformer, generate
+from lmcore.trainers.eager import AdamW
 from lmcore.trainers.epochs import Epochs
 from lmcore.trainers.sft import collate
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
@@ -85,7 +86,7 @@ class DPOTrainer(Trainer):
         sample_prompts: tuple[str, ...] = (),
     ):
         config = config or DPOConfig()
-        optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True)
+        optimizer = AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=0.0)
         super().__init__(config, {"policy": policy}, [optimizer])
         self.policy, self.reference, self.tokenizer = policy, reference, tokenizer
         self.sample_prompts = sample_prompts

@@ -10,6 +10,8 @@ took most of a training step (benchmarks/half_precision.md); float32 is quick ev
 import torch
 from torch import Tensor
 
+from lmcore.trainers.eager import Eager
+
 QUINTIC = (3.4445, -4.7750, 2.0315)  # a, b, c: steep at 0, so that small singular values grow fast
 
 
@@ -28,7 +30,7 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.T if matrix.size(0) > matrix.size(1) else x
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Eager, torch.optim.Optimizer):
     """The optimiser for matrices (rows, columns); whatever else a model has needs another one.
 
     Args: params: matrices; lr: how far a step goes, times the root of rows / columns for tall ones; weight_decay:

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from lmcore.trainers.eager import AdamW
 from lmcore.trainers.muon import Muon
 
 
@@ -20,9 +21,9 @@ def build_optimizers(
     if name == "muon":
         return [
             Muon(matrices, lr=learning_rate, weight_decay=weight_decay),
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+            AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
         ]
     if name == "adamw":
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return [torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=True)]
+        return [AdamW(groups, lr=learning_rate, betas=(0.9, 0.95))]
     raise ValueError(f"no optimiser {name!r}; there are 'muon' and 'adamw'")

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.models import Generation, Transformer, ValueHead, generate, next_token_logits
+from lmcore.trainers.eager import AdamW
 from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.scoring import Reward, scores_of
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
@@ -166,9 +167,7 @@ class PPOTrainer(Trainer):
         self.reward, self.gold, self.prompts = reward, gold, list(prompts)
         self.sample_prompts = list(sample_prompts if sample_prompts is not None else self.prompts[:4])
         modules = nn.ModuleList([policy, self.value_head])
-        optimizer = torch.optim.AdamW(
-            modules.parameters(), lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=True
-        )
+        optimizer = AdamW(modules.parameters(), lr=config.learning_rate, eps=1e-5, weight_decay=0.0)
         super().__init__(config, {"policy": policy, "value_head": self.value_head}, [optimizer])
         self.ptx_tokens = ptx_tokens
         self.episodes, self.kl_factor = 0, 1.0
