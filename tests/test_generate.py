@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from lmcore.models import Transformer, TransformerConfig, generate, next_token_logits, pad_left
+from lmcore.models import (
+    Recurrent,
+    RecurrentConfig,
+    Transformer,
+    TransformerConfig,
+    generate,
+    next_token_logits,
+    pad_left,
+)
 
 SIZES = TransformerConfig(vocab_size=20, context_length=32, n_layer=2, n_head=2, n_kv_head=1, n_embd=16)
 
@@ -70,6 +78,59 @@ def test_it_stops_and_pads(model):
         new = ids[out.prompt_length :][mask[out.prompt_length :]].tolist()
         assert new == [*completion, 7] if ended else new == completion
         assert (ids[out.prompt_length :][~mask[out.prompt_length :]] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["transformer", "recurrent"])
+@pytest.mark.parametrize("lengths", [(2,), (1, 4, 3)])
+def test_an_answer_is_the_same_whoever_else_has_ended(model, kind, lengths):
+    """Half of the rows leave the batch now and then; what the others write is what all would write to the end."""
+    if kind == "recurrent":
+        model = Recurrent(RecurrentConfig(20, n_embd=16, n_hidden=16), seed(0))
+        torch.nn.init.normal_(model.unembedding.weight, std=0.5, generator=seed(1))
+    prompts = [[row % 20] * lengths[row % len(lengths)] for row in range(64)]
+    widths, trunk = [], model.trunk
+
+    def watched(ids, *given):
+        widths.append(len(ids))
+        return trunk(ids, *given)
+
+    whole = generate(model, prompts, 28, generator=seed(3))
+    stop = int(whole.ids[:, whole.prompt_length :].flatten().mode().values)  # something that is written often
+    model.trunk = watched
+    try:
+        short = generate(model, prompts, 28, stop_id=stop, generator=seed(3))
+    finally:
+        del model.trunk
+    assert max(widths) == 64 and len(set(widths)) >= 3 and widths[-1] <= 16, "ended rows are still computed"
+    P, new = short.prompt_length, short.mask[:, short.prompt_length :]
+    N = new.size(1)
+    assert torch.equal(short.ids[:, P:][new], whole.ids[:, P : P + N][new])
+    torch.testing.assert_close(short.logprobs[new], whole.logprobs[:, :N][new], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(short.hidden[new], whole.hidden[:, :N][new], atol=1e-5, rtol=1e-5)
+    for completion, all_of_it, ended in zip(short.completions, whole.completions, short.ended, strict=True):
+        assert completion == (all_of_it[: all_of_it.index(stop)] if ended else all_of_it)
+        assert bool(ended) == (stop in all_of_it)
+
+
+def test_a_prompt_that_is_asked_several_times_is_read_once(model):
+    prompts = [[3, 1], [5], [3, 1], [3, 1], [5]]
+    read, trunk = [], model.trunk
+
+    def watched(ids, *given):
+        read.append(tuple(ids.shape))
+        return trunk(ids, *given)
+
+    model.trunk = watched
+    try:
+        together = generate(model, prompts, 6, generator=seed(0))
+    finally:
+        del model.trunk
+    assert read == [(2, 2)] + 5 * [(5, 1)]
+    torch.testing.assert_close(together.ids[:, :2], pad_left(prompts, 0)[0])
+    logits = model(together.ids[:, :-1], together.mask[:, :-1])[:, 1:]
+    logprobs = logits.log_softmax(-1).gather(2, together.ids[:, 2:, None])[..., 0]
+    torch.testing.assert_close(together.logprobs, logprobs, atol=1e-5, rtol=1e-5)
+    assert len(set(map(tuple, together.completions))) > 2, "each of them has its own chances"
 
 
 def test_on_token_may_break_off(model):

@@ -57,14 +57,14 @@ def next_token_logits(
     return logits
 
 
-def draw(probabilities: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One token a row: long (B, 1), from probabilities (B, V). One random number a row says where in their sum to stop.
+def draw(probabilities: Tensor, chance: Tensor) -> Tensor:
+    """One token a row: long (B, 1), from probabilities (B, V). Chance (B, 1), 0 to 1, says where in their sum to stop.
 
-    `torch.multinomial` draws one for every token of the vocabulary, which took longer than the model (B = 64).
+    `torch.multinomial` draws a number for every token of the vocabulary, which took longer than the model (B = 64).
     """
     sums = probabilities.cumsum(dim=-1)  # (B, V)
     total = sums[:, -1:]
-    place = torch.rand(total.shape, generator=generator, device=sums.device, dtype=sums.dtype) * total
+    place = chance.to(sums.dtype) * total
     place = torch.minimum(place, torch.nextafter(total, torch.zeros_like(total)))  # rounding must not reach the end
     return torch.searchsorted(sums, place, right=True)  # never a token of probability 0
 
@@ -85,6 +85,9 @@ def generate(
 ) -> Generation:
     """Continue each prompt until `stop_id` or for `max_new_tokens`.
 
+    A prompt that is there several times is read once. Whenever half of the sequences have ended, the model goes on with
+    the others alone; each still gets the random numbers that it would have got beside them all.
+
     Args: prompts: lists of token ids, of any lengths but none empty; temperature 0 takes the most probable token;
         on_token: called with each new column of tokens, long (B,); it may raise to break off.
     Raises: ValueError for an empty prompt or a masked (non-causal) model; FloatingPointError if the model's numbers are
@@ -94,17 +97,26 @@ def generate(
         raise ValueError("only a causal model can continue a text; this one fills blanks (causal=False)")
     if not prompts or not all(prompts):
         raise ValueError("a prompt is empty: there is nothing to continue")
-    ids, mask = pad_left(prompts, pad_id, model.device)
-    B, P = ids.shape
+    different = {text: place for place, text in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    ids, mask = pad_left(list(different), pad_id, model.device)
+    B, P = len(prompts), ids.size(1)
     padded = needed(mask, causal=True) is not None  # asked once: at every token it would cost 1 % (B = 1)
-    cache = model.new_cache(B, P + max_new_tokens)
+    cache = model.new_cache(len(different), P + max_new_tokens)
+    state = model.trunk(ids, mask if padded else None, cache)[:, -1]  # (B, C), from which the next token is predicted
+    if len(different) < B:
+        places = torch.tensor([different[tuple(prompt)] for prompt in prompts], device=ids.device)
+        cache.keep(places)
+        ids, mask, state = ids[places], mask[places], state[places]
     mask = torch.cat([mask, mask.new_ones(B, max_new_tokens)], dim=1)  # of the answers' tokens all are real so far
     tokens, logprobs, hidden = [], [], []
     alive = mask.new_ones(B, 1)  # those that have not stopped
     all_alive = True
-    new = ids
+    rows: Tensor | None = None  # those R that the model goes on with, if not all B
     for end in range(P, P + max_new_tokens):
-        state = model.trunk(new, mask[:, :end] if padded else None, cache)[:, -1]  # (B, C)
+        if end > P:
+            new = tokens[-1] if rows is None else tokens[-1][rows]
+            seen = None if not padded else mask[:, :end] if rows is None else mask[rows, :end]
+            state = model.trunk(new, seen, cache)[:, -1]  # (R, C)
         if not math.isfinite(state.sum()):
             raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)
@@ -113,8 +125,11 @@ def generate(
             logprob = logits.log_softmax(dim=-1).gather(1, token)
         else:
             probabilities = next_token_logits(logits, temperature, top_k, top_p).softmax(dim=-1)
-            token = draw(probabilities, generator)
+            chance = torch.rand(B, 1, generator=generator, device=ids.device)
+            token = draw(probabilities, chance if rows is None else chance[rows])
             logprob = probabilities.gather(1, token).log()
+        if rows is not None:
+            token, logprob, state = (_among(B, rows, found) for found in (token, logprob, state))
         if not all_alive:
             token, logprob = token.masked_fill(~alive, pad_id), logprob.masked_fill(~alive, 0.0)
             mask[:, end : end + 1] = alive
@@ -126,9 +141,12 @@ def generate(
         if stop_id is not None:
             alive = alive & (token != stop_id)
             all_alive = bool(alive.all())
-            if not alive.any():
+            left = int(alive.sum())
+            if not left:
                 break
-        new = token
+            if 2 * left <= (B if rows is None else len(rows)):
+                cache.keep(alive[:, 0] if rows is None else alive[rows, 0])
+                rows = alive[:, 0].nonzero()[:, 0]
     new_ids = torch.cat(tokens, dim=1)
     mask = mask[:, : P + new_ids.size(1)]
     completions = [
@@ -144,3 +162,8 @@ def generate(
         ended=~alive[:, 0],
         completions=completions,
     )
+
+
+def _among(count: int, rows: Tensor, found: Tensor) -> Tensor:
+    """What was found for some rows (R, ...) in its place among all of them, (count, ...); zeros elsewhere."""
+    return found.new_zeros(count, *found.shape[1:]).index_copy(0, rows, found)

@@ -152,6 +152,10 @@ class RecurrentState:
     def __init__(self, layers: list[State]):
         self.layers = layers
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these sequences only: their numbers, long (any,), or bool (B,)."""
+        self.layers = [tuple(part[rows] for part in state) for state in self.layers]
+
 
 class Recurrent(nn.Module):
     """Token ids in, a score for every possible next token out; the same protocol as `Transformer`.

@@ -62,6 +62,10 @@ class KVCache:
         self.seen[layer, :, :, self.length : end] = torch.cat([k, v], dim=1)
         return self.seen[layer, :, :, :end].chunk(2, dim=1)
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these sequences only: their numbers, long (any,), or bool (B,)."""
+        self.seen = self.seen[:, rows]
+
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and signed sine of each position's rotation, both (B, 1, T, D): Su et al. 2021, arXiv 2104.09864."""
