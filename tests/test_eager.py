@@ -26,7 +26,6 @@ def test_it_takes_the_steps_of_torchs_adamw_and_reads_its_state():
     (ours, our_optimizer), (theirs, their_optimizer) = trained(AdamW), trained(torch.optim.AdamW, fused=True)
     for mine, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, their, atol=0, rtol=0)
-    assert not any(weight.requires_grad and weight.grad_fn for weight in our_optimizer.param_groups[0]["params"])
     state = their_optimizer.state_dict()
     our_optimizer.load_state_dict(state)
     found = our_optimizer.state_dict()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.trl_speed import seconds_to
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
@@ -108,6 +110,17 @@ def test_what_is_said_of_pretraining_text_mixed_in_was_measured():
     chat = {name: f"{scores[name]['bits per byte, chat']['value']:.3f}" for name in ("sft", "rlhf", "rlhf_ptx")}
     said = "{sft} bits per byte in sft, {rlhf} in rlhf, {rlhf_ptx} in rlhf_ptx".format(**chat)
     assert said in " ".join(README.split())
+
+
+def test_what_is_said_of_the_seeds_beside_trl_was_measured():
+    sides = json.loads((ROOT / "benchmarks" / "trl.json").read_text())
+    said = " ".join(README.split())
+    for name, place in (("lmcore", "here"), ("TRL", "there")):
+        runs = sides[name]["runs"]
+        times = [seconds_to(0.95, run["scores"], run["seconds"]) for run in runs]
+        assert f"{min(times):.1f} to {max(times):.1f} s {place}" in said
+        counts = [round(seconds_to(0.8, run["scores"], [1.0] * len(run["scores"]))) for run in runs]
+        assert f"{min(counts)} to {max(counts)}" in said
 
 
 @pytest.mark.parametrize("table", ["alignment", "first_step", "half_precision", "results", "speedrun", "tax", "trl"])

@@ -27,11 +27,8 @@ def sample_answers(
     if count < 1 or not prompts:
         raise ValueError(f"{len(prompts)} prompts and {count} answers each: there is nothing to draw")
     generator = torch.Generator(model.device).manual_seed(seed)
-    rows = [
-        tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
-        for prompt in prompts
-        for _ in range(count)
-    ]
+    asked = [tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True) for prompt in prompts]
+    rows = [ids for ids in asked for _ in range(count)]
     texts: list[str] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
         out = generate(

@@ -140,8 +140,8 @@ def generate(
             on_token(token[:, 0])
         if stop_id is not None:
             alive = alive & (token != stop_id)
-            all_alive = bool(alive.all())
             left = int(alive.sum())
+            all_alive = left == B
             if not left:
                 break
             if 2 * left <= (B if rows is None else len(rows)):
