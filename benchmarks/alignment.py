@@ -4,10 +4,9 @@ Who is preferred to whom, what is obeyed, made up and rude, and what alignment c
 prompts, with 95 % intervals. Writes alignment.json, and the table of the README as alignment.md.
 """
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 
+from benchmarks.keep import keep
 from benchmarks.machine import describe
 from lmcore import checkpoints
 from lmcore.answers import answers_to
@@ -15,7 +14,6 @@ from lmcore.data import almanac
 from lmcore.evaluate import evaluate
 from lmcore.evaluation.comparisons import Preferred, compare
 
-HERE = Path(__file__).parent
 STAGES = ("base", "sft", "rlhf", "rlhf_ptx", "small_rlhf")
 PAIRS = (("sft", "base"), ("rlhf", "sft"), ("rlhf_ptx", "sft"), ("rlhf", "base"), ("small_rlhf", "base"))
 PROMPTS = 600
@@ -80,7 +78,4 @@ def cell(score: dict[str, float], share: bool) -> str:
 
 
 if __name__ == "__main__":
-    found = measure()
-    (HERE / "alignment.json").write_text(json.dumps(found, indent=1) + "\n")
-    (HERE / "alignment.md").write_text(table(found))
-    print(table(found))
+    keep("alignment", measure(), table)

@@ -8,12 +8,11 @@ Writes first_step.json and first_step.md.
 import json
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 
+from benchmarks.keep import keep
 from benchmarks.machine import describe
 
-RESULTS = Path(__file__).with_name("first_step.json")
 TURNS = 7
 SIDES = {"torch's AdamW": "torch.optim.AdamW([weight], fused=True)", "lmcore's AdamW": "AdamW([weight])"}
 STEP = """
@@ -53,7 +52,4 @@ def table(results: dict) -> str:
 
 
 if __name__ == "__main__":
-    found = measure()
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    RESULTS.with_suffix(".md").write_text(table(found))
-    print(table(found))
+    keep("first_step", measure(), table)

@@ -5,19 +5,17 @@ bfloat16, and with ours, which does it in float32; with the model's products in 
 Writes half_precision.json and half_precision.md.
 """
 
-import json
 import time
-from pathlib import Path
 from statistics import median
 
 import torch
 
+from benchmarks.keep import keep
 from benchmarks.machine import describe
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import PretrainConfig, PretrainTrainer
 from lmcore.trainers.half_precision import bfloat16_pays
 
-RESULTS = Path(__file__).with_name("half_precision.json")
 SIZES = TransformerConfig(4096)
 ROUNDS = 3
 SIDES = {  # name: (torch's Muon, products in bfloat16)
@@ -59,7 +57,4 @@ def table(results: dict) -> str:
 
 
 if __name__ == "__main__":
-    found = measure()
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    RESULTS.with_suffix(".md").write_text(table(found))
-    print(table(found))
+    keep("half_precision", measure(), table)

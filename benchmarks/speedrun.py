@@ -4,15 +4,13 @@ The course's own speedrun with its usual choices, in a directory that is thrown 
 and the scores of its three stages, on held-out prompts with 95 % intervals, as speedrun.md.
 """
 
-import json
 import tempfile
-from pathlib import Path
 
 from benchmarks.alignment import ROWS, cell
+from benchmarks.keep import keep
 from benchmarks.machine import describe
 from lmcore.speedrun import Speedrun, SpeedrunConfig
 
-RESULTS = Path(__file__).with_name("speedrun.json")
 SHOWN = (
     "gold score",
     "instructions followed",
@@ -43,9 +41,7 @@ def main() -> None:
         for progress in run:
             print(progress, flush=True)
         report = run.report | {"machine": describe()}
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
-    RESULTS.with_suffix(".md").write_text(table(report))
-    print(table(report))
+    keep("speedrun", report, table)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ from statistics import median
 
 import torch
 
+from benchmarks.keep import keep
 from benchmarks.machine import describe, peak
 from lmcore.models import Transformer, TransformerConfig
 from lmcore.trainers import PPOConfig, PPOTrainer
 
-HERE = Path(__file__).parent
+PROJECT = Path(__file__).parents[1]
 SIZES = TransformerConfig(vocab_size=64, context_length=64, n_layer=4, n_head=4, n_kv_head=2, n_embd=136)
 PROMPT, ANSWER, EPISODES, PROMPTS = 12, 24, 64, 512
 SHAPE = PPOConfig(batch_size=EPISODES, response_length=ANSWER, missing_eos_penalty=0.0, kl_coef=0.005)
@@ -136,7 +137,7 @@ class Worker:
         how = [python, "-m", "benchmarks.trl_speed", "--worker", name, "--rate", str(rate), "--seed", str(seed)]
         self.complaints = tempfile.TemporaryFile("w+")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.complaints, "text": True}
-        self.process = subprocess.Popen(how, cwd=HERE.parent, **pipes)
+        self.process = subprocess.Popen(how, cwd=PROJECT, **pipes)
         self.imported = self.hear()
 
     def hear(self) -> dict:
@@ -279,7 +280,4 @@ if __name__ == "__main__":
     if asked.worker:
         work(asked.worker, asked.rate, asked.seed)
     else:
-        found = measure(asked.python)
-        (HERE / "trl.json").write_text(json.dumps(found, indent=1) + "\n")
-        (HERE / "trl.md").write_text(table(found))
-        print(table(found))
+        keep("trl", measure(asked.python), table)

@@ -14,6 +14,7 @@ from benchmarks import (
     first_step,
     generation,
     half_precision,
+    keep,
     machine,
     report,
     speedrun,
@@ -150,6 +151,13 @@ def test_the_table_beside_the_peers_is_made_of_the_numbers_that_were_measured():
 def test_the_stored_tables_are_made_of_the_stored_numbers(name, table):
     path = report.RESULTS.with_name(f"{name}.json")
     assert table(json.loads(path.read_text())) == path.with_suffix(".md").read_text()
+
+
+def test_results_are_kept_as_json_and_as_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(keep, "HERE", tmp_path)
+    keep.keep("found", {"seconds": 2}, lambda results: f"| {results['seconds']} |\n")
+    assert json.loads((tmp_path / "found.json").read_text()) == {"seconds": 2}
+    assert (tmp_path / "found.md").read_text() == "| 2 |\n" and "| 2 |" in capsys.readouterr().out
 
 
 def test_the_sides_of_the_half_precision_benchmark_are_what_they_are_called():
