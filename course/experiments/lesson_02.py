@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 
 import tokenizers
 import torch
@@ -32,17 +33,23 @@ def word_tokens(tokenizer: Tokenizer) -> dict[str, int]:
     return {piece[1:]: number for number, piece in pieces if re.fullmatch(" [a-z]{3,}", piece)}
 
 
-@torch.no_grad()
-def asked_for_first_letter(stage: Stage, questions: int = 100, shown: int = 6) -> float:
-    """How often the model names the first letter of a word, after `shown` examples of how it is done.
+def frequent_words(texts: list[str], tokenizer: Tokenizer) -> list[str]:
+    """Words of four or more small letters that stand in the texts and are one token; the most frequent first."""
+    counted = Counter(word for text in texts for word in re.findall(r"\b[a-z]{4,}\b", text))
+    known = word_tokens(tokenizer)
+    return [word for word, _ in counted.most_common() if word in known]
 
-    Of all its tokens only the 26 letters count: the most probable of them is its answer.
+
+@torch.no_grad()
+def asked_for_first_letter(stage: Stage, words: list[str], questions: int = 100, shown: int = 6) -> float:
+    """How often the model names the first letter of a word, after `shown` examples of how it is done with others.
+
+    Of all its tokens only the 26 letters count: the most probable of them is its answer. No word is asked twice.
     """
     tokenizer, draw = stage.tokenizer, random.Random(0)
-    words = [word for word in word_tokens(tokenizer) if len(word) > 3][:300]
     rows, truth = [], []
-    for _ in range(questions):
-        *examples, word = draw.sample(words, shown + 1)
+    for word in draw.sample(words, questions):
+        examples = draw.sample([other for other in words if other != word], shown)
         told = [f" The word {other} begins with {other[0]}." for other in examples]
         text = f"{''.join(told)} The word {word} begins with"
         rows.append([tokenizer.eot_id, *tokenizer.encode(text)])
