@@ -5,11 +5,19 @@ from collections.abc import Sequence
 import torch
 
 from lmcore.checkpoints import Stage
-from lmcore.models import generate
+from lmcore.models import RewardModel, generate
 
 LONGEST = 40  # tokens of an answer
 UNALIGNED = ("base", "rnn", "lstm", "gru")  # stages that only ever learnt to go on with a text
 PAGE = {"system": "", "user": "Question: ", "assistant": "Answer: "}  # how the almanac's pages of questions are written
+
+
+def refuse_the_mute(stage: Stage) -> None:
+    """Raises: ValueError with a sentence for a stage that does not answer: it fills blanks, or grades answers."""
+    if isinstance(stage.model, RewardModel):
+        raise ValueError(f"{stage.name} grades answers and writes none; take one of the others")
+    if not stage.model.config.causal:
+        raise ValueError(f"{stage.name} fills blanks and cannot answer; take one of the others")
 
 
 def conversation_ids(stage: Stage, messages: Sequence[dict[str, str]]) -> list[int]:
@@ -30,9 +38,8 @@ def answers(
     generator: torch.Generator | None = None,
     at_once: int = 200,
 ) -> list[str]:
-    """One answer to the last turn of each conversation. Raises: ValueError for a stage that fills blanks."""
-    if not stage.model.config.causal:
-        raise ValueError(f"{stage.name} fills blanks and cannot answer; take one of the others")
+    """One answer to the last turn of each conversation. Raises: ValueError, see `refuse_the_mute`."""
+    refuse_the_mute(stage)
     unaligned, said = stage.name in UNALIGNED, []
     for start in range(0, len(conversations), at_once):
         out = generate(

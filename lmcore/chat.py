@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lmcore import checkpoints
-from lmcore.answers import answers, conversation_ids
+from lmcore.answers import answers, conversation_ids, refuse_the_mute
 from lmcore.checkpoints import CheckpointError, Stage
 
 LONGEST = 60  # tokens of a reply
@@ -18,12 +18,11 @@ class Conversation:
     """What was said so far with one stage; the oldest turns are forgotten when the context is full.
 
     Args: system: what is said to the model before anything else, and never forgotten.
-    Raises: ValueError for a stage that fills blanks.
+    Raises: ValueError for a stage that fills blanks or grades answers.
     """
 
     def __init__(self, stage: Stage, temperature: float = 0.7, seed: int | None = None, system: str = ""):
-        if not stage.model.config.causal:
-            raise ValueError(f"{stage.name} fills blanks and cannot answer; chat with one of the others")
+        refuse_the_mute(stage)
         self.stage, self.temperature = stage, temperature
         self.generator = torch.Generator().manual_seed(seed) if seed is not None else None
         self.before = [{"role": "system", "content": system}] if system else []

@@ -19,6 +19,10 @@ from lmcore.models import Recurrent, RecurrentConfig, RewardModel, Transformer, 
 
 SHIPPED = Path(__file__).parent / "stages"
 Model = Transformer | Recurrent | RewardModel
+MADE_BY = {  # stage that comes with the course -> the module that trains it again
+    **{name: f"lmcore.recipes {name}" for name in ("base", "mlm", "sft", "reward", "rlhf", "rlhf_ptx", "small_rlhf")},
+    **dict.fromkeys(("rnn", "lstm", "gru"), "benchmarks.leaderboard --stages"),
+}
 CONFIGS = {"transformer": TransformerConfig, "recurrent": RecurrentConfig, "reward": TransformerConfig}
 
 
@@ -67,6 +71,12 @@ def save(
         unfinished.write_bytes(content)
         unfinished.replace(target)
     return path
+
+
+def save_whole(state: Any, path: Path) -> None:
+    """torch.save, so that a kill leaves the old file, or the new one, and never a half."""
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
 
 
 def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Stage:
@@ -153,6 +163,8 @@ def _distinct(model: Model) -> dict[str, torch.Tensor]:
 
 
 def _how_to_restore(name: str, directory: Path) -> str:
-    if directory == SHIPPED:
-        return f"Restore it with `git checkout -- lmcore/stages`, or train it again: `python -m lmcore.recipes {name}`"
-    return "Train or save it again"
+    if directory != SHIPPED:
+        return "Train or save it again"
+    if name not in MADE_BY:
+        return f"The course comes with {', '.join(MADE_BY)}"
+    return f"Restore it with `git checkout -- lmcore/stages`, or train it again: `python -m {MADE_BY[name]}`"

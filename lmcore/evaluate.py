@@ -50,18 +50,15 @@ def capability(stage: Stage, documents: int = 60) -> dict[str, Interval]:
     """Bits per byte on held-out conversations and held-out pages of the almanac; lower is better."""
     chat = list(corpus.chitchat()["test"]["text"])[:documents]
     pages = [document for document, _ in zip(almanac.documents(seed=3), range(documents * 4), strict=False)]
-    scores = {
-        "bits per byte, chat": bits_per_byte(stage.model, chat, stage.tokenizer),
-        "bits per byte, almanac": bits_per_byte(stage.model, pages, stage.tokenizer),
-    }
-    return {
-        name: {"value": score.value, "low": score.low, "high": score.high, "n": documents}
-        for name, score in scores.items()
-    }
+    found = {}
+    for name, texts in (("chat", chat), ("almanac", pages)):
+        score = bits_per_byte(stage.model, texts, stage.tokenizer)
+        found[f"bits per byte, {name}"] = {"value": score.value, "low": score.low, "high": score.high, "n": len(texts)}
+    return found
 
 
 def evaluate(stage: Stage, prompts: int = 150) -> dict[str, Interval]:
-    """All scores of a stage. Raises: ValueError for one that fills blanks."""
+    """All scores of a stage. Raises: ValueError for one that does not answer, see `answers.refuse_the_mute`."""
     return alignment(stage, prompts=prompts) | capability(stage)
 
 

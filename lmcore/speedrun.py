@@ -254,7 +254,7 @@ class Speedrun:
             share = max(used / seconds, trainer.steps_done / most_steps if most_steps else 0.0)
             if used - written > SAVE_EVERY:
                 written = used
-                _save_whole({"trainer": trainer.state_dict(), "used": used}, saved)
+                checkpoints.save_whole({"trainer": trainer.state_dict(), "used": used}, saved)
                 self.budget.spent(phase)
                 self._write()
             if trainer.steps_done % STEPS_SHOWN == 0 or share >= 1:
@@ -295,7 +295,7 @@ class Speedrun:
     def _tokens(self) -> torch.Tensor:
         path = self.out / "tokens.pt"
         if not path.exists():
-            _save_whole(mixtures.as_tokens(self._texts(), self._tokenizer()), path)
+            checkpoints.save_whole(mixtures.as_tokens(self._texts(), self._tokenizer()), path)
         return torch.load(path)
 
     def _load(self, name: str) -> Stage:
@@ -315,12 +315,6 @@ class Speedrun:
 
 
 SHOWN = ("loss", "accuracy", "objective/scores", "objective/kl")
-
-
-def _save_whole(state: Any, path: Path) -> None:
-    """Write a file so that a kill leaves the old one, or the new one, and never a half."""
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -77,6 +77,7 @@ class LineTrainer:
         return self.line.weight.item()
 
     def state_dict(self):
+        assert not self.inside.locked(), "a copy in the middle of a step"
         return {"line": self.line.state_dict(), "steps": self.steps_done, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state):

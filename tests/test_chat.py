@@ -27,6 +27,8 @@ def test_what_cannot_be_loaded_is_said_in_a_sentence():
     assert done.returncode == 1 and "gpt-5.safetensors is missing" in done.stderr and "Traceback" not in done.stderr
     masked = program("--stage", "mlm", said="Hello!")
     assert masked.returncode == 1 and "fills blanks" in masked.stderr
+    grader = program("--stage", "reward", said="Hello!")
+    assert grader.returncode == 1 and "grades answers and writes none" in grader.stderr
     cold = program("--temperature", "-1", said="Hello!")
     assert cold.returncode == 2 and "0 or more" in cold.stderr
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from lmcore import checkpoints
+from benchmarks.leaderboard import RECURRENT
+from lmcore import checkpoints, recipes
 from lmcore.checkpoints import CheckpointError
 from lmcore.data.tokenizer import Tokenizer
 from lmcore.models import RewardModel, Transformer, TransformerConfig
@@ -76,8 +77,14 @@ def test_a_reward_model_finds_its_reader_among_the_stages_and_no_other(tmp_path)
 
 
 def test_a_missing_stage_names_the_file_and_the_command():
-    with pytest.raises(CheckpointError, match=r"nothing\.safetensors is missing .*python -m lmcore\.recipes nothing"):
+    with pytest.raises(CheckpointError, match=r"nothing\.safetensors is missing .*The course comes with base, mlm"):
         checkpoints.load("nothing")
+
+
+def test_the_command_that_makes_a_stage_again_is_one_that_does():
+    assert set(checkpoints.available()) == set(checkpoints.MADE_BY)
+    assert {name for name, command in checkpoints.MADE_BY.items() if "recipes" in command} == set(recipes.RECIPES)
+    assert {name for name, command in checkpoints.MADE_BY.items() if "recipes" not in command} == set(RECURRENT)
 
 
 @pytest.mark.parametrize("file", ["small.safetensors", "small.json", "tokenizer.json"])

@@ -155,6 +155,14 @@ def test_load_reads_files_and_folders(tmp_path, monkeypatch, name, content, stre
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [file]  # nothing is written beside it
 
 
+def test_load_leaves_out_what_is_hidden(tmp_path):
+    (tmp_path / ".mine" / ".ipynb_checkpoints").mkdir(parents=True)
+    (tmp_path / ".mine" / "story.txt").write_text("as it is now")
+    (tmp_path / ".mine" / ".ipynb_checkpoints" / "story-checkpoint.txt").write_text("as JupyterLab saved it before")
+    (tmp_path / ".mine" / ".secret.txt").write_text("a diary")
+    assert corpus.load(tmp_path / ".mine")["text"] == ["as it is now"]  # a hidden folder may be asked for by name
+
+
 def test_load_parquet_takes_another_column_and_leaves_the_rest(tmp_path):
     from datasets import Dataset
 

@@ -59,3 +59,5 @@ def test_the_program_prints_json_and_says_what_it_cannot_do():
     assert all(score["low"] <= score["value"] <= score["high"] for score in scores.values())
     masked = subprocess.run([*command, "--stage", "mlm"], capture_output=True, text=True, timeout=300)
     assert masked.returncode == 1 and "fills blanks" in masked.stderr and not masked.stdout
+    with pytest.raises(ValueError, match="reward grades answers and writes none"):
+        evaluate.evaluate(checkpoints.load("reward"), prompts=1)

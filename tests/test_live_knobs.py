@@ -100,6 +100,14 @@ def test_knobs_of_whole_numbers_and_typed_numbers(live):
     assert page.ask("knob", name="kl_coef", value="1e-1")["value"] == 0.1
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_field_that_stands_at_a_whole_number_takes_any_number(live, start):
+    trainer = LineTrainer()
+    trainer.config = LineConfig(kl_coef=start)
+    widget = live(trainer)
+    assert widget.set_knob("kl_coef", 0.3) == 0.3 and not widget.plan["knobs"][0]["integer"]
+
+
 def test_a_range_reaches_to_where_the_knob_stands(live):
     plan = live(knobs={"kl_coef": (0.1, 0.5), "learning_rate": (1e-5, 1e-2, "log")}).plan
     assert [(knob["low"], knob["high"]) for knob in plan["knobs"]] == [(0.05, 0.5), (1e-5, 0.05)]

@@ -235,6 +235,8 @@ def test_lists_and_both_kinds_of_integers_are_welcome():
         (lambda: NGram(2).probabilities([3]), "call fit"),
         (lambda: NGram(2, 5).fit(torch.tensor([])), "nothing to count"),
         (lambda: NGram(2, 5).fit(torch.tensor([EOT, 5])), "no token 5: they are numbered from 0 to 4"),
+        (lambda: NGram(3, 5).fit([A]), "order=3: nowhere in this text do 3 tokens stand in a row; lower it"),
+        (lambda: NGram(4, 5).fit([EOT, A, EOT, B]), "nowhere in this text do 4 tokens stand in a row"),
         (lambda: NGram(2, 5).fit(TEXT).probabilities([-1]), "no token -1"),
         (lambda: NGram(2, 5).fit(TEXT).count([A, B, C]), "3 tokens: this model counts 1 to 2 in a row"),
     ],

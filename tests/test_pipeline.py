@@ -35,6 +35,10 @@ def test_the_real_run_starts_and_stop_ends_it_within_a_second(tmp_path):
     assert run.state == "paused" and "goes on where it was" in run._picture["message"]
 
 
+def at(phase: str, share: float) -> str:
+    return json.dumps({"phase": phase, "share": share, "left": 12.5, "metrics": {"loss": 3.14159}})
+
+
 @pytest.fixture
 def a_quick_run(monkeypatch):
     """Another program in the run's place, which says what it says, sooner."""
@@ -46,8 +50,35 @@ def a_quick_run(monkeypatch):
     return use
 
 
-def at(phase: str, share: float) -> str:
-    return json.dumps({"phase": phase, "share": share, "left": 12.5, "metrics": {"loss": 3.14159}})
+@pytest.fixture
+def a_long_run(monkeypatch):
+    """A program in the run's place that says where it is, and then works until it is stopped."""
+    monkeypatch.setattr(pipeline, "RUN", f"import time\nprint({at('read', 0.5)!r}, flush=True)\ntime.sleep(60)")
+
+
+def test_stop_and_play_at_once_leaves_one_run_that_can_be_stopped(tmp_path, a_long_run):
+    run = Pipeline(SpeedrunConfig(), tmp_path)
+    run.play()
+    first, listener = run._process, run._thread
+    run.stop()
+    assert first.poll() is not None, "who returns from stop has the directory for himself"
+    run.play()
+    listener.join(10)
+    assert not listener.is_alive() and run.state == "running" and not run.message and run._process.poll() is None
+    run.stop()
+    assert run.wait(10) and run.state == "paused" and run._process.poll() is not None
+
+
+def test_a_second_button_for_a_directory_ends_the_run_of_the_first(tmp_path, a_long_run):
+    first = Pipeline(SpeedrunConfig(), tmp_path / "mine")
+    first.play()
+    second = Pipeline(SpeedrunConfig(), tmp_path / "other" / ".." / "mine")
+    assert first._process.poll() is not None and first.wait(10) and first.state == "paused"
+    assert second.state == "idle"
+    Pipeline(SpeedrunConfig(), tmp_path / "another")
+    second.play()
+    assert second.state == "running" and second._process.poll() is None
+    second.stop()
 
 
 def test_what_the_run_tells_is_drawn(tmp_path, a_quick_run):

@@ -39,9 +39,16 @@ def test_a_training_that_was_broken_off_goes_on_and_its_minutes_add_up(tmp_path,
 
     second = trainer()
     minutes = recipes.train(second, "tiny", 260)
-    assert second.steps_done == 260 and 10 < minutes < 11 and not saved.exists()
+    assert second.steps_done == 260 and 10 < minutes < 11
     for mended, plain in zip(second.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(mended, plain)
+
+    third = trainer()  # the next part of its stage was broken off: this one is not done again
+    assert recipes.train(third, "tiny", 260) == pytest.approx(minutes, abs=0.01)
+    for again, plain in zip(third.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(again, plain)
+    recipes.keep("stage", third.model, checkpoints.load("base").tokenizer, {}, tmp_path / "stages", parts=["tiny"])
+    assert not saved.exists() and checkpoints.available(tmp_path / "stages") == ("stage",)
 
 
 def test_all_documents_stand_between_end_of_text_tokens():

@@ -122,4 +122,6 @@ def test_what_cannot_be_measured_is_refused(sft):
             Scoreboard(**wrong)
     with pytest.raises(ValueError, match="fills blanks"):
         Scoreboard([checkpoints.load("mlm")])
+    with pytest.raises(ValueError, match="grades answers"):
+        Scoreboard([checkpoints.load("reward")])
     assert repr(Scoreboard([sft])) == "Scoreboard()"

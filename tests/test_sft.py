@@ -93,6 +93,9 @@ def test_long_conversations_are_cut_and_none_is_an_error(tokenizer):
     long = {"messages": [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "word " * 200}]}
     tuning = trainer(tokenizer, rows=[long])
     assert len(tuning.rows[0][0]) == 64 and math.isfinite(tuning.step()["loss"])
+    asked = {"messages": [{"role": "user", "content": "word " * 200}, {"role": "assistant", "content": "Hi!"}]}
+    with pytest.raises(ValueError, match="conversation 1: no word of the assistant's stands in its first 64 tokens"):
+        trainer(tokenizer, rows=[long, asked])
     with pytest.raises(ValueError, match="no conversations"):
         trainer(tokenizer, rows=[])
 

@@ -120,6 +120,11 @@ class BackgroundTraining:
             self._interrupt.set()
             self._wake()
 
+    def keep_snapshot(self) -> None:
+        """Keep where the trainer stands, as soon as nobody else is in the middle of a step of it."""
+        with self._hand:
+            self._take_snapshot()
+
     def look(self) -> None:
         """Refresh the samples, if the trainer has any and has moved since the last look."""
         with self.lock:

@@ -33,16 +33,17 @@ class Knob:
     @classmethod
     def of(cls, config: Any, name: str, limits: tuple) -> "Knob":
         """The knob of a config's field, its range widened to where it stands. Raises: ValueError, a sentence."""
-        names = [field.name for field in fields(config)]
-        if name not in names:
-            raise ValueError(f"{type(config).__name__} has no field {name!r} to turn. Fields: {', '.join(names)}.")
+        kinds = {field.name: field.type for field in fields(config)}
+        if name not in kinds:
+            raise ValueError(f"{type(config).__name__} has no field {name!r} to turn. Fields: {', '.join(kinds)}.")
         start = getattr(config, name)
         if isinstance(start, bool) or not isinstance(start, (int, float)):
             raise ValueError(f"{name}={start!r} is not a number, so it cannot be a knob.")
         low, high, *scale = limits
         if scale not in ([], ["log"]) or not low < high or (scale and low <= 0):
             raise ValueError(f'The knob {name} needs (low, high) or (low > 0, high, "log"), not {limits!r}.')
-        return cls(name, min(low, start), max(high, start), bool(scale) and start > 0, isinstance(start, int), start)
+        integer = kinds[name] in (int, "int")  # as the field is declared: 0 and 1 are numbers like others
+        return cls(name, min(low, start), max(high, start), bool(scale) and start > 0, integer, start)
 
     def read(self, value: Any) -> float:
         """A number as typed or moved, as the config wants it. Raises: ValueError with a sentence."""

@@ -49,8 +49,6 @@ class LiveTraining(anywidget.AnyWidget):
     ):
         name = type(self).__name__
         self._training = BackgroundTraining(trainer, steps, snapshot_every, name)
-        # Now, so that whoever breaks it before the first step can go back, too.
-        self._training.snapshots.keep(trainer.steps_done, trainer.state_dict(), trainer.config)
         self._knobs = {field: Knob.of(trainer.config, field, limits) for field, limits in (knobs or {}).items()}
         self._recipes = dict(recipes or {})
         for recipe in self._recipes.values():
@@ -83,6 +81,7 @@ class LiveTraining(anywidget.AnyWidget):
         # all the time, so they would wait behind the cell that runs, though JupyterLab sent them to a subshell.
         self.comm._reply_subshell_for = None
         self._end_earlier_run()
+        self._training.keep_snapshot()  # now, so that whoever breaks it before the first step can go back, too
         self._training.on_change = self._announce
         self.on_msg(self._hear)
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anywidget
 import traitlets
@@ -43,11 +44,15 @@ except (GateFailed, ValueError) as reason:
 """
 
 
+_latest: WeakValueDictionary = WeakValueDictionary()  # directory -> the Pipeline that writes into it
+
+
 class Pipeline(anywidget.AnyWidget):
     """A button that trains a chat model from random numbers, with the learner's choices, within a budget.
 
     Args: config: a SpeedrunConfig; out: the directory for its stages and its report; a run that was stopped, or whose
         kernel ended, goes on where it was when the same choices are started again.
+    One run writes into a directory: another button for it ends the one before (as does its cell, run again).
     Why a run ended is said in a sentence, readable as `.message`; nothing starts before `play()` or the button.
     """
 
@@ -66,6 +71,9 @@ class Pipeline(anywidget.AnyWidget):
         self._thread: threading.Thread | None = None
         self._lock = threading.RLock()
         super().__init__()
+        before, _latest[self.out.resolve()] = _latest.get(self.out.resolve()), self
+        if before is not None:
+            before.stop()
         self.observe(self._fulfil, "_wish")
         if self.finished() == list(SHARES):
             self.state, self.message, self.left = "done", f"It is done, and its stages are in {self.out}.", 0.0
@@ -102,6 +110,7 @@ class Pipeline(anywidget.AnyWidget):
             if self.state == "running":
                 self.state = "paused"
                 self._process.kill()
+                self._process.wait()  # nobody writes into the directory any more when it returns
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it runs no more; False if that took longer than `timeout` seconds."""
@@ -118,14 +127,16 @@ class Pipeline(anywidget.AnyWidget):
         for line in process.stdout:
             told = json.loads(line)
             reason = told.get("reason", "")
-            if not reason:
-                with self._lock:
+            with self._lock:
+                if not reason and process is self._process:
                     self.phase, self.share, self.left = told["phase"], told["share"], told["left"]
                     self.metrics = told["metrics"]
                     self._draw()
         code = process.wait()
         drain.join(5)
         with self._lock:
+            if process is not self._process:
+                return  # it was stopped, and another one has begun
             if self.state == "paused":
                 self.message = "Stopped. Start it again, and it goes on where it was."
             elif code == 0:

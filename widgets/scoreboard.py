@@ -12,6 +12,7 @@ from typing import NamedTuple
 import anywidget
 import traitlets
 
+from lmcore.answers import refuse_the_mute
 from lmcore.checkpoints import Stage
 from lmcore.evaluate import alignment, capability
 from lmcore.evaluation.intervals import Interval
@@ -56,7 +57,7 @@ class Scoreboard(anywidget.AnyWidget):
         (twice as many for the gold score); documents: held-out conversations read (and four times as many almanac
         pages); title: over the table.
     Nothing is measured before `measure()` or its button; a stage that cannot be measured is named in `.message`, and
-    the others are. Raises: ValueError without stages, for one that fills blanks, or for a size below 1.
+    the others are. Raises: ValueError without stages, for one that does not answer, or for a size below 1.
     """
 
     _esm = theme.esm("scoreboard")
@@ -78,9 +79,8 @@ class Scoreboard(anywidget.AnyWidget):
             raise ValueError(
                 f"{len(self.stages)} stages, {prompts} prompts, {documents} documents: at least one of each"
             )
-        for name, stage in self.stages.items():
-            if not stage.model.config.causal:
-                raise ValueError(f"{name} fills blanks and cannot answer: leave it out")
+        for stage in self.stages.values():
+            refuse_the_mute(stage)
         self.prompts, self.documents = prompts, documents
         self.scores: dict[str, dict[str, Interval]] = {}
         self.state, self.message = "idle", ""

@@ -102,11 +102,16 @@ def _split_of(conversation_id: str) -> str:
     return "train" if place < 90 else "validation" if place < 95 else "test"
 
 
+def _is_hidden(file: Path, inside: Path) -> bool:
+    """Whether the file, or a folder on the way to it, begins with a dot, as JupyterLab's copies of saved files do."""
+    return any(part.startswith(".") for part in file.relative_to(inside).parts)
+
+
 def _from_files(path: Path, streaming: bool) -> "Dataset | IterableDataset":
     import datasets
 
-    inside = path.rglob("[!.]*") if path.is_dir() else [path]
-    files = sorted(file for file in inside if file.suffix.lower() in BUILDERS)
+    inside = path.rglob("*") if path.is_dir() else [path]
+    files = sorted(file for file in inside if file.suffix.lower() in BUILDERS and not _is_hidden(file, path))
     if not files:
         raise CorpusError(f"{path}: no file here that can be read; those are {', '.join(BUILDERS)}")
     kinds = sorted({BUILDERS[file.suffix.lower()] for file in files})

@@ -47,7 +47,7 @@ def as_tokens(texts: list[str], tokenizer: Tokenizer) -> Tensor:
     return torch.tensor(ids, dtype=torch.int32)
 
 
-def conversations(demonstrations: int = 120_000, human_repeats: int = 2) -> list[dict]:
+def conversations(demonstrations: int = 190_000, human_repeats: int = 2) -> list[dict]:
     """What supervised fine-tuning reads: demonstrations by a crowd, and some 4,000 exchanges between people, twice."""
     rows = list(itertools.islice(almanac.demonstrations(seed=0), demonstrations))
     rows += list(corpus.turn_pairs("train")) * human_repeats

@@ -111,6 +111,7 @@ def generate(
     tokens, logprobs, hidden = [], [], []
     alive = mask.new_ones(B, 1)  # those that have not stopped
     all_alive = True
+    source = generator.device if generator is not None else ids.device  # chances come from where the generator is
     rows: Tensor | None = None  # those R that the model goes on with, if not all B
     for end in range(P, P + max_new_tokens):
         if end > P:
@@ -125,7 +126,7 @@ def generate(
             logprob = logits.log_softmax(dim=-1).gather(1, token)
         else:
             probabilities = next_token_logits(logits, temperature, top_k, top_p).softmax(dim=-1)
-            chance = torch.rand(B, 1, generator=generator, device=ids.device)
+            chance = torch.rand(B, 1, generator=generator, device=source).to(ids.device)
             token = draw(probabilities, chance if rows is None else chance[rows])
             logprob = probabilities.gather(1, token).log()
         if rows is not None:

@@ -53,7 +53,7 @@ class NGram:
     def fit(self, tokens: Tensor) -> "NGram":
         """Count a text: int (N,), an end-of-text token after each document. It forgets what it counted before.
 
-        Raises: ValueError for an empty text or a token that is not in the vocabulary.
+        Raises: ValueError for an empty text, one too short for the order, or a token that is not in the vocabulary.
         """
         tokens = self._checked(tokens)
         if not len(tokens):
@@ -132,6 +132,8 @@ class NGram:
         for n in range(1, self.order + 1):
             contexts = self._contexts(n, tokens, numbers)
             places = np.flatnonzero(contexts >= 0)
+            if not len(places):
+                raise ValueError(f"order={self.order}: nowhere in this text do {n} tokens stand in a row; lower it")
             every = contexts[places] * self.vocab_size + tokens[places]
             order = np.argsort(every)
             every = every[order]
@@ -148,7 +150,7 @@ class NGram:
         """Number of the n - 1 tokens before each token, or -1; `numbers`: of those that end with each token."""
         if n == 1:
             return np.zeros_like(tokens)
-        contexts = np.concatenate([[-1], numbers[:-1]])  # int64, so that keys have room
+        contexts = np.concatenate([np.array([-1]), numbers[:-1]]).astype(np.int64)  # so that keys have room
         if n > 2:
             contexts[1:][tokens[:-1] == self.eot_id] = -1
         return contexts

@@ -60,7 +60,7 @@ class SFTTrainer(Trainer):
         than the model's context are cut at its end; tokenizer: gives ids and the assistant's mask; ptx_tokens:
         pretraining text as integers (N,), needed if ptx_coef is above 0.
     Metrics: loss (nats a token, conversations only), mean_token_accuracy, lr, grad_norm, epoch.
-    Raises: ValueError if there are no conversations.
+    Raises: ValueError if there are no conversations, or one in which nothing is to be learnt.
     """
 
     def __init__(
@@ -81,6 +81,11 @@ class SFTTrainer(Trainer):
         self.rows = [(ids[:limit], mask[:limit]) for ids, mask in rows]
         if not self.rows:
             raise ValueError("there are no conversations to learn from")
+        for number, (_, learnt) in enumerate(self.rows):
+            if not any(learnt):
+                raise ValueError(
+                    f"conversation {number}: no word of the assistant's stands in its first {limit} tokens; shorten it"
+                )
         self.epochs = Epochs(len(self.rows))
         self.ptx_tokens = ptx_tokens
 
