@@ -121,7 +121,8 @@ class OwnTaste:
     To teach the crowd's model further is no good: it has learnt so much that twenty votes are learnt by heart in some
     corner of it. Measured with a stand-in who likes it long: after PPO, 0.2 words more (-0.4 to 0.8). Added once, the
     second model is not heard either beside a crowd that is surer than it: 0.0 words (-0.5 to 0.5); twice, 1.9 (1.3 to
-    2.5).
+    2.5). That was with an SFT model whose two answers differed more; with the present one it is 0.2 (-0.3 to 0.7), and
+    four times the second model's reward makes no more of it: on new answers it goes with length by 0.3 to 0.4 only.
     """
 
     crowd: RewardModel
