@@ -3,8 +3,9 @@
 import pytest
 
 from lmcore import checkpoints
-from lmcore.data import almanac
-from lmcore.evaluation import Judge, feedback
+from lmcore.data import almanac, preferences
+from lmcore.evaluation import Judge, feedback, labelers
+from lmcore.evaluation.sampling import sample_answers
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,18 @@ def test_people_agree_as_often_as_instructgpts_did_and_prefer_the_better_answer(
     chosen, rejected = (Judge()(plain.pairs["prompt"], plain.pairs[side]) for side in ("chosen", "rejected"))
     better = chosen != rejected
     assert float((chosen > rejected)[better].float().mean()) > 0.6
+
+
+def test_where_most_answers_are_of_equal_worth_people_keep_their_usual_noise(sft):
+    prompts = [task.prompt for task in almanac.prompts("train", n=20, seed=3)]
+    asked = labelers.crowd(20)
+    shown = preferences.comparisons(prompts, sample_answers(sft.model, sft.tokenizer, prompts, 4, max_new_tokens=32))
+    equal = [one for one in shown if float(Judge()([one.prompt] * 2, [one.a, one.b]).diff()) == 0]
+    with pytest.raises(labelers.TooAlike, match="cannot agree on 73%"):
+        labelers.tuned(asked, equal)
+    assert labelers.as_noisy_as_people(asked, equal) == asked
+    found = feedback.collect(sft.model, sft.tokenizer, prompts)
+    assert 0.5 < found.agreement < 0.74 and len(found.pairs) == len(shown)
 
 
 def test_the_same_seed_gives_the_same_votes_and_other_people_give_others(sft, prompts, plain):

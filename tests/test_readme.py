@@ -103,6 +103,8 @@ def test_what_is_said_of_the_reward_model_stands_in_its_card():
     card = json.loads((ROOT / "lmcore" / "stages" / "reward.json").read_text())["card"]
     found, possible = (round(100 * card[key]) for key in ("accuracy_on_other_people", "accuracy_possible"))
     assert f"foresees {found} %" in README and f"{possible} % is possible" in README
+    missing = 100 * (card["accuracy_possible"] - card["accuracy_on_other_people"])
+    assert f"{missing:.1f} points are missing" in README
 
 
 def test_what_is_said_of_pretraining_text_mixed_in_was_measured():

@@ -85,7 +85,7 @@ def people(
     shown: Sequence[Comparison], name: str = "labeler", noise: float = 1.0, tastes: Mapping[str, float] | None = None
 ) -> list[Labeler]:
     """Twenty simulated labelers, two of whom agree as InstructGPT's did; `noise` times as noisy, if it is given."""
-    asked = labelers.tuned(labelers.crowd(20, name), shown)
+    asked = labelers.as_noisy_as_people(labelers.crowd(20, name), shown)
     return [replace(one, temperature=one.temperature * noise, tastes=dict(tastes or {})) for one in asked]
 
 

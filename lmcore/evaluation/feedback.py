@@ -38,13 +38,14 @@ def collect(
     """Votes on all pairs of different answers to each prompt; each pair is seen by one labeler (InstructGPT, 3.4-3.5).
 
     Args: crowd: crowds of different names are different people; their noise is tuned so that two of them agree as
-        often as InstructGPT's labelers did; tastes: what all of them like beside quality, see `labelers.TASTES`.
+        often as InstructGPT's labelers did, unless too many answers are of equal worth for that; tastes: what all of
+        them like beside quality, see `labelers.TASTES`.
     Raises: ValueError without prompts, or if no prompt has two different answers.
     """
     answers = sample_answers(model, tokenizer, prompts, answers_each, max_new_tokens=max_new_tokens, seed=seed)
     shown = preferences.comparisons(prompts, answers)
     asked = [replace(one, tastes=dict(tastes or {})) for one in labelers.crowd(people, crowd)]
-    asked = labelers.tuned(asked, shown)
+    asked = labelers.as_noisy_as_people(asked, shown)
     chances = labelers.preference_probabilities(asked, shown)
     votes = labelers.label(asked, shown, seed=seed)
     return Feedback(preferences.pairs(votes), labelers.expected_agreement(chances), labelers.best_accuracy(chances))

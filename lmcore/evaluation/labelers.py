@@ -60,6 +60,10 @@ class Labeler:
             raise ValueError(f"temperature={self.temperature}: a labeler's noise must be above 0")
 
 
+class TooAlike(ValueError):
+    """So many of the answers are of equal worth that labelers cannot agree as often as they are asked to."""
+
+
 def crowd(
     size: int, name: str = "labeler", temperature: float = 0.5, variety: float = 0.0, seed: int = 0
 ) -> list[Labeler]:
@@ -114,7 +118,7 @@ def tuned(
 ) -> list[Labeler]:
     """The same labelers, at the one temperature at which two of them agree on this share of these comparisons.
 
-    Raises: ValueError if no temperature reaches it; answers of equal worth are a toss-up for everyone.
+    Raises: TooAlike if no temperature reaches it; answers of equal worth are a toss-up for everyone.
     """
     a, b = _utilities(labelers, comparisons, quality)
 
@@ -123,7 +127,7 @@ def tuned(
 
     coldest, hottest = 1e-4, 1e4
     if not agree(hottest) < agreement < agree(coldest):
-        raise ValueError(
+        raise TooAlike(
             f"two labelers cannot agree on {agreement:.0%} of these {len(comparisons)} comparisons: without noise it "
             f"would be {agree(coldest):.0%}, with nothing but noise {agree(hottest):.0%}"
         )
@@ -131,6 +135,14 @@ def tuned(
         middle = (coldest * hottest) ** 0.5
         coldest, hottest = (middle, hottest) if agree(middle) > agreement else (coldest, middle)
     return [replace(labeler, temperature=middle) for labeler in labelers]
+
+
+def as_noisy_as_people(labelers: Sequence[Labeler], comparisons: Sequence[Comparison]) -> list[Labeler]:
+    """The same labelers, `tuned` to agree as often as InstructGPT's; where too many answers are alike, as they are."""
+    try:
+        return tuned(labelers, comparisons)
+    except TooAlike:  # a good model often gives the same answer in other words: nobody can agree that often
+        return list(labelers)
 
 
 def label(
