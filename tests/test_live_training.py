@@ -45,6 +45,17 @@ def test_trains_in_one_daemon_thread_that_ends(live):
     assert not threads[0].is_alive()
 
 
+def test_a_second_panel_of_a_running_trainer_can_go_back_to_a_whole_step(live):
+    first = live(LineTrainer(seconds=0.05), steps=1000)
+    first.play()
+    wait_until(lambda: first.trainer.steps_done >= 1)
+    asked = time.monotonic()
+    second = live(first.trainer)  # its trainer's state_dict refuses in the middle of a step
+    assert second.snapshots[0] >= 1 and time.monotonic() - asked < 5
+    first.stop()
+    assert first.wait(60)
+
+
 def test_pause_and_play_again_reach_the_target_asked_for(live):
     widget = live(LineTrainer(seconds=0.02), steps=20)
     widget.play()
