@@ -6,6 +6,7 @@ of the same directory, and is not written twice.
 """
 
 import hashlib
+import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,17 +67,23 @@ def save(
     about = {"kind": kind, "config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
     if reader is not None:
         about["reader"] = reader
-    for target, content in [(path, data), (path.with_suffix(".json"), json.dumps(about, indent=1).encode())]:
-        unfinished = target.with_name(target.name + ".unfinished")
-        unfinished.write_bytes(content)
-        unfinished.replace(target)
+    write_whole(data, path)
+    write_whole(json.dumps(about, indent=1).encode(), path.with_suffix(".json"))
     return path
 
 
+def write_whole(content: bytes | memoryview, path: Path) -> None:
+    """Write a file so that a kill leaves the old one, or the new one, and never a half."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
 def save_whole(state: Any, path: Path) -> None:
-    """torch.save, so that a kill leaves the old file, or the new one, and never a half."""
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
+    """torch.save by way of `write_whole`."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(buffer.getbuffer(), path)
 
 
 def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Stage:

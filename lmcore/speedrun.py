@@ -308,10 +308,8 @@ class Speedrun:
 
     def _write(self) -> None:
         self.report["seconds"] = round(sum(phase["seconds"] for phase in self.report["phases"].values()), 1)
-        for name, content in (("report.json", json.dumps(self.report, indent=1)), ("report.html", page(self.report))):
-            unfinished = self.out / f"{name}.unfinished"
-            unfinished.write_text(content)
-            unfinished.replace(self.out / name)
+        checkpoints.write_whole(json.dumps(self.report, indent=1).encode(), self.out / "report.json")
+        checkpoints.write_whole(page(self.report).encode(), self.out / "report.html")
 
 
 SHOWN = ("loss", "accuracy", "objective/scores", "objective/kl")

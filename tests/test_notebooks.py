@@ -101,3 +101,9 @@ def test_lesson_has_its_nine_parts_in_order(path):
         where = next((place for place, one in enumerate(left) if re.search(rf"\b{part}", one)), None)
         assert where is not None, f"{path.name}: no heading for the part {part!r} where it belongs among {found}"
         left = left[where + 1 :]
+
+
+def test_lesson_05_says_how_much_was_hidden_from_its_model():
+    card = json.loads((ROOT / "lmcore" / "stages" / "mlm.json").read_text("utf-8"))["card"]
+    text = (ROOT / "course" / "05_masked_language_models.ipynb").read_text("utf-8")
+    assert f"it was trained with {card['trainer_config']['mask_rate']:.0%} hidden".replace("%", " %") in text

@@ -150,7 +150,7 @@ class NGram:
         """Number of the n - 1 tokens before each token, or -1; `numbers`: of those that end with each token."""
         if n == 1:
             return np.zeros_like(tokens)
-        contexts = np.concatenate([np.array([-1]), numbers[:-1]]).astype(np.int64)  # so that keys have room
+        contexts = np.concatenate([[-1], numbers[:-1]], dtype=np.int64)  # so that keys have room
         if n > 2:
             contexts[1:][tokens[:-1] == self.eot_id] = -1
         return contexts
