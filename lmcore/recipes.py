@@ -44,7 +44,8 @@ from lmcore.trainers.half_precision import bfloat16_pays
 VOCAB_SIZE = 4096
 MLM_STEPS, SFT_STEPS, PPO_STEPS = 2000, 3000, 400
 BASE_STEPS = {"base_books": 4500, "base_web": 2500, "base_more_web": 5000}  # pretraining in three parts
-SMALL_STEPS = 3000
+SMALL_STEPS = {"small_base": 3000, "small_sft": 9000, "small_rlhf": 400}
+SMALL_DEMONSTRATIONS = 450_000  # a small model needs to see more
 LABELLED_PROMPTS, HELD_OUT_PROMPTS = 40_000, 2000  # four answers to each are compared, each pair once
 LABELLED_INSTRUCTIONS = 14_000  # and of these, against the obedience that PPO loses
 # Of what other people preferred, 70 % was foreseen after 250 steps so, 68 % after as many of AdamW (0.001).
@@ -163,22 +164,23 @@ def train_rlhf_ptx(directory: Path) -> None:
 
 
 def train_small_rlhf(directory: Path) -> None:
-    """A model twelve times as small through all three steps; the reward model is the large one's."""
+    """A model ten times as small through all three steps, each longer; the reward model is the large one's."""
     base, reward = (checkpoints.load(stage, directory) for stage in ("base", "reward"))
-    tokenizer, tokens = base.tokenizer, as_tokens(documents(careless=True), base.tokenizer)
-    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=2, n_head=4, n_kv_head=2, n_embd=40)
+    tokenizer, tokens = base.tokenizer, as_tokens(documents(chat_repeats=1, careless=True), base.tokenizer)
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=3, n_head=4, n_kv_head=2, n_embd=40, n_hidden=160)
     model = Transformer(sizes, torch.Generator().manual_seed(0))
-    config = PretrainConfig(batch_size=16, total_steps=SMALL_STEPS, bfloat16=bfloat16_pays())
-    minutes = train(PretrainTrainer(model, tokens, config), "small_base", SMALL_STEPS)
-    config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0, **MUON)
-    minutes += train(SFTTrainer(model, conversations(), tokenizer, config, ptx_tokens=tokens), "small_sft", SFT_STEPS)
+    pretrain, fine_tune, align = SMALL_STEPS.values()
+    config = PretrainConfig(batch_size=16, total_steps=pretrain, bfloat16=bfloat16_pays())
+    minutes = train(PretrainTrainer(model, tokens, config), "small_base", pretrain)
+    config = SFTConfig(total_steps=fine_tune, ptx_coef=0.5, **MUON)
+    rows = conversations(SMALL_DEMONSTRATIONS)
+    minutes += train(SFTTrainer(model, rows, tokenizer, config, ptx_tokens=tokens), "small_sft", fine_tune)
     prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
-    config = PPOConfig(learning_rate=PPO_RATE, kl_coef=KL_COEF, response_length=32)
+    config = PPOConfig(learning_rate=2 * PPO_RATE, kl_coef=KL_COEF, response_length=32)
     trainer = PPOTrainer(copy.deepcopy(model), model.eval(), reward.model, prompts, config, tokenizer=tokenizer)
-    minutes += train(trainer, "small_rlhf", PPO_STEPS)
+    minutes += train(trainer, "small_rlhf", align)
     what = "A small model: pretraining, supervised fine-tuning and PPO against the large one's reward model"
-    parts = ("small_base", "small_sft", "small_rlhf")
-    save_chat_model("small_rlhf", trainer, trainer.policy, tokenizer, what, minutes, directory, parts)
+    save_chat_model("small_rlhf", trainer, trainer.policy, tokenizer, what, minutes, directory, SMALL_STEPS)
 
 
 def save_chat_model(

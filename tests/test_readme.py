@@ -114,6 +114,14 @@ def test_what_is_said_of_pretraining_text_mixed_in_was_measured():
     assert said in " ".join(README.split())
 
 
+def test_what_is_said_of_the_small_aligned_model_was_measured():
+    found = json.loads((ROOT / "benchmarks" / "alignment.json").read_text())
+    won, sizes = found["preferred"]["small_rlhf to base"], found["parameters"]
+    assert won["low"] > 0.5 and sizes["base"] >= 10 * sizes["small_rlhf"]
+    share, low, high = (round(100 * won[name]) for name in ("share", "low", "high"))
+    assert f"({share} %, {low} to {high})" in " ".join(README.split())
+
+
 def test_what_is_said_of_the_seeds_beside_trl_was_measured():
     sides = json.loads((ROOT / "benchmarks" / "trl.json").read_text())
     said = " ".join(README.split())

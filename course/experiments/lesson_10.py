@@ -66,6 +66,21 @@ def agreed(answers: Sequence[str]) -> list[bool]:
     return [answer.lower().lstrip(' "').startswith("yes") for answer in answers]
 
 
+def lists(n: int) -> tuple[list[str], dict[str, list[str]]]:
+    """n unseen orders for two or three names, and three answers to each: as ordered, and spoilt in two ways."""
+    rng, orders, answers = random.Random("lists"), [], {"as ordered": [], "one name only": [], "one name twice": []}
+    while len(orders) < n:
+        order = instructions.standalone("name", rng.choice(instructions.PROMPTS["name"]), rng)
+        first, *last = order.answer.split(" and ")
+        if split_of(order.prompt) == "test" and len(last) == 1:  # no "Trinidad and Tobago"
+            again = first.split(", ")[-1]
+            again = instructions.proper().get(again.lower(), again[0].lower() + again[1:])
+            orders.append(order.prompt)
+            for kind, answer in zip(answers, (order.answer, order.lapse, f"{first} and {again}."), strict=True):
+                answers[kind].append(answer)
+    return orders, answers
+
+
 def insults(n: int) -> list[str]:
     """n unseen insults, bare."""
     said = [task.prompt for task in pool("provocation", "test")]
