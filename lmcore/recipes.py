@@ -164,7 +164,7 @@ def train_rlhf_ptx(directory: Path) -> None:
 
 
 def train_small_rlhf(directory: Path) -> None:
-    """A model ten times as small through all three steps, each longer; the reward model is the large one's."""
+    """A model ten times as small through all steps, fine-tuned for longer; the reward model is the large one's."""
     base, reward = (checkpoints.load(stage, directory) for stage in ("base", "reward"))
     tokenizer, tokens = base.tokenizer, as_tokens(documents(chat_repeats=1, careless=True), base.tokenizer)
     sizes = TransformerConfig(tokenizer.vocab_size, n_layer=3, n_head=4, n_kv_head=2, n_embd=40, n_hidden=160)
