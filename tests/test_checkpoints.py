@@ -142,6 +142,21 @@ def test_shipped_stages_load_and_their_cards_are_complete(name):
     assert stage.model.config.causal == (name != "mlm")
 
 
+@pytest.mark.parametrize(
+    ("name", "steps", "rate", "ptx_coef"),
+    [
+        ("rlhf", recipes.PPO_STEPS, recipes.PPO_RATE, 0.0),
+        ("rlhf_ptx", recipes.PPO_STEPS, recipes.PPO_RATE, recipes.PTX_COEF),
+        ("small_rlhf", recipes.SMALL_STEPS["small_rlhf"], 2 * recipes.PPO_RATE, 0.0),
+    ],
+)
+def test_aligned_stages_were_trained_as_their_recipes_say(name, steps, rate, ptx_coef):
+    card = checkpoints.load(name).card
+    config = card["trainer_config"]
+    assert (card["steps"], config["learning_rate"], config["ptx_coef"]) == (steps, rate, ptx_coef)
+    assert config["kl_coef"] == recipes.KL_COEF
+
+
 def test_every_step_of_the_pipeline_makes_the_true_score_rise():
     scores = [checkpoints.load(name).card["scores"]["gold score"] for name in ("sft", "rlhf")]
     assert scores[0]["high"] < scores[1]["low"]

@@ -107,3 +107,10 @@ def test_lesson_05_says_how_much_was_hidden_from_its_model():
     card = json.loads((ROOT / "lmcore" / "stages" / "mlm.json").read_text("utf-8"))["card"]
     text = (ROOT / "course" / "05_masked_language_models.ipynb").read_text("utf-8")
     assert f"it was trained with {card['trainer_config']['mask_rate']:.0%} hidden".replace("%", " %") in text
+
+
+def test_lesson_10_says_how_many_facts_the_small_aligned_model_knows():
+    scores = json.loads((ROOT / "benchmarks" / "alignment.json").read_text("utf-8"))["scores"]
+    known = scores["small_rlhf"]["facts recalled"]["value"] / scores["base"]["facts recalled"]["value"]
+    text = (ROOT / "course" / "10_alignment_and_capability.ipynb").read_text("utf-8")
+    assert "knows a third of the facts" in text and 0.28 < known < 0.39

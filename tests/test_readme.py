@@ -122,6 +122,14 @@ def test_what_is_said_of_the_small_aligned_model_was_measured():
     assert f"({share} %, {low} to {high})" in " ".join(README.split())
 
 
+def test_what_is_said_of_the_speedrun_was_measured():
+    scores = json.loads((ROOT / "benchmarks" / "speedrun.json").read_text())["scores"]
+    base, sft, rlhf = (scores[name]["gold score"] for name in ("base", "sft", "rlhf"))
+    assert base["high"] < sft["low"] and sft["high"] < rlhf["low"]
+    sft, rlhf = (scores[name]["instructions followed"] for name in ("sft", "rlhf"))
+    assert "also to many an instruction that it had begun to follow" in README and rlhf["high"] < sft["low"]
+
+
 def test_what_is_said_of_the_seeds_beside_trl_was_measured():
     sides = json.loads((ROOT / "benchmarks" / "trl.json").read_text())
     said = " ".join(README.split())
