@@ -4,7 +4,7 @@
 
 TRL runs with the interpreter of an environment of its own; benchmarks/trl_peer.py says how to make it. Both trainers
 start from the same weights, get the same rule as reward, and take turns of a few iterations, each in its own process
-and on its own clock. Learning rates are chosen with one seed, three for each side; the race is run with three others.
+and on its own clock. Learning rates are chosen with one seed, four for each side; the race is run with three others.
 
 TRL is built as its documentation builds it, with a value model of its own; lmcore reads values off the policy's trunk.
 """
@@ -34,7 +34,7 @@ PROJECT = Path(__file__).parents[1]
 SIZES = TransformerConfig(vocab_size=64, context_length=64, n_layer=4, n_head=4, n_kv_head=2, n_embd=136)
 PROMPT, ANSWER, EPISODES, PROMPTS = 12, 24, 64, 512
 SHAPE = PPOConfig(batch_size=EPISODES, response_length=ANSWER, missing_eos_penalty=0.0, kl_coef=0.005)
-RATES = {"lmcore": (3e-3, 1e-2, 3e-2), "TRL": (3e-3, 1e-2, 3e-2)}
+RATES = {"lmcore": (3e-3, 1e-2, 3e-2, 1e-1), "TRL": (3e-3, 1e-2, 3e-2, 1e-1)}
 TUNING, ITERATIONS, TURN, WINDOW, WARM = 20, 40, 4, 5, 2  # all in iterations
 RACES = (1, 2, 3)  # seeds; learning rates are chosen with 0
 LEVELS = {0.8: "", 0.95: "5 x"}  # of the true score, and how much sooner it is wanted

@@ -98,7 +98,7 @@ def test_ppo_approaches_the_exact_optimum():
             log_pi, log_ref = answer_logprobs(ppo.policy).sum(1), answer_logprobs(ppo.reference).sum(1)
             return float((log_pi.exp() * (rewards - beta * (log_pi - log_ref))).sum())
 
-    log_ref = answer_logprobs(ppo.reference).sum(1)
+    log_ref = answer_logprobs(ppo.reference).sum(1).detach()
     best = float(beta * torch.logsumexp(log_ref + rewards / beta, dim=0))
     before = objective()
     ppo.run(30, progress=False)

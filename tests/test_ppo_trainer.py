@@ -62,6 +62,21 @@ def test_the_config_may_change_between_steps():
         replace(ppo.config, temperature=0.0)
 
 
+@pytest.mark.parametrize("tokens_at_once", [1, 30, 200])
+def test_a_minibatch_in_parts_moves_the_policy_as_one_in_one_piece(tokens_at_once, monkeypatch):
+    """The parts differ in rows and in tokens a row, and still gradients and metrics are those of the whole."""
+    whole = trainer(response_length=6, end_id=7)
+    rollout, _ = whole.rollout(["ab", "cde", "f", "a", "b", "fed", "bad"], whole.config)
+    assert len(set(rollout.mask.sum(dim=1).tolist())) > 1  # some answers end early
+    one = replace(whole.config, num_ppo_epochs=1, num_mini_batches=1, max_grad_norm=1e9)
+    parts = copy.deepcopy(whole)
+    expected = whole._improve(rollout, 0.0, one)
+    monkeypatch.setattr("lmcore.trainers.ppo.TOKENS_AT_ONCE", tokens_at_once)
+    assert parts._improve(rollout, 0.0, one) == pytest.approx(expected, abs=1e-5)
+    for ours, theirs in zip(parts.policy.parameters(), whole.policy.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-4)
+
+
 def test_ptx_adds_its_weighted_gradient():
     """One minibatch, one epoch: the step's gradient is PPO's plus gamma times that of the next-token loss."""
     tokens = torch.randint(8, (300,), generator=torch.Generator().manual_seed(0))

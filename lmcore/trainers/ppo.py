@@ -9,7 +9,8 @@ Shapes: B episodes, P prompt tokens (padded left), N answer tokens (padded right
 """
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from lmcore.trainers.eager import AdamW
 from lmcore.trainers.pretrain import pretraining_loss
 from lmcore.trainers.scoring import Reward, scores_of
 from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
+
+TOKENS_AT_ONCE = 512  # in one pass: what is remembered of 400 for their gradients takes 20 MiB, of 1,200 55 MiB
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,12 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor
     return 0.5 * masked_mean(torch.max(unclipped, clipped), mask), masked_mean((clipped > unclipped).float(), mask)
 
 
+def few_at_once(rows: Tensor, generation: Generation) -> tuple[Tensor, ...]:
+    """Rows (any,) in groups of about the same size, with at most TOKENS_AT_ONCE tokens or one row each."""
+    rows_at_once = max(1, TOKENS_AT_ONCE // generation.ids.size(1))
+    return rows.tensor_split(-(-len(rows) // rows_at_once))
+
+
 class PPOTrainer(Trainer):
     """Moves a chat model towards answers that score high, on a leash to the model it started from.
 
@@ -216,8 +225,9 @@ class PPOTrainer(Trainer):
         generation = self.answer(self.policy, prompts, config, self.generator)
         mask = generation.mask[:, generation.prompt_length :]
         values = self.value_head(generation.hidden) * mask
-        _, ref_logprobs, _ = self._look_again(self.reference, generation, slice(None), config.temperature)
-        ref_logprobs = ref_logprobs * mask
+        groups = few_at_once(torch.arange(len(generation.ids)), generation)
+        seen = [self._look_again(self.reference, generation, rows, config.temperature)[1] for rows in groups]
+        ref_logprobs = torch.cat(seen) * mask
         completions = [self.tokenizer.decode(ids) for ids in generation.completions]
         scores = self._judge(self.reward, prompts, completions, generation.ended, config)
 
@@ -253,24 +263,33 @@ class PPOTrainer(Trainer):
 
     def _improve(self, rollout: Rollout, learning_rate: float, config: PPOConfig) -> dict[str, float]:
         """Several small moves of the policy and the value head towards the rollout's advantages and returns."""
-        seen: dict[str, list[float]] = {}
-        size = len(rollout.scores)
+        metrics: Counter[str] = Counter()
+        size, moves = len(rollout.scores), config.num_ppo_epochs * config.num_mini_batches
         for _ in range(config.num_ppo_epochs):
             order = torch.randperm(size, generator=self.generator)
             for rows in order.tensor_split(config.num_mini_batches):
-                self.check_stop()
-                self.optimizers[0].zero_grad()  # the last move's gradients leave their room to the next loss
-                loss, metrics = self.loss(rollout, rows, config)
-                if config.ptx_coef:
-                    ptx_loss = pretraining_loss(
-                        self.policy, self.ptx_tokens, config.ptx_batch_size, config.ptx_length, self.generator
-                    )
-                    loss = loss + config.ptx_coef * ptx_loss
-                    metrics["loss/ptx_avg"] = float(ptx_loss.detach())
-                self.update(loss, learning_rate, config.max_grad_norm)
-                for name, value in metrics.items():
-                    seen.setdefault(name, []).append(value)
-        return {name: sum(values) / len(values) for name, values in seen.items()}
+                parts = self._parts(rollout, rows, config, metrics)
+                self.update(parts, learning_rate, config.max_grad_norm)
+        return {name: total / moves for name, total in metrics.items()}
+
+    def _parts(self, rollout: Rollout, rows: Tensor, config: PPOConfig, metrics: Counter[str]) -> Iterator[Tensor]:
+        """A minibatch's loss as a sum of which each part looks at few tokens; adds its metrics to `metrics`.
+
+        A loss is a mean over tokens, so a part weighs what its share of them is, and the gradients are the same.
+        """
+        tokens = rollout.mask[rows].sum()
+        for part in few_at_once(rows, rollout.generation):
+            self.check_stop()
+            loss, found = self.loss(rollout, part, config)
+            share = float(rollout.mask[part].sum() / tokens)
+            metrics.update({name: share * value for name, value in found.items()})
+            yield share * loss
+        if config.ptx_coef:
+            loss = pretraining_loss(
+                self.policy, self.ptx_tokens, config.ptx_batch_size, config.ptx_length, self.generator
+            )
+            metrics["loss/ptx_avg"] += float(loss.detach())
+            yield config.ptx_coef * loss
 
     def loss(self, rollout: Rollout, rows: Tensor, config: PPOConfig) -> tuple[Tensor, dict[str, float]]:
         """Policy loss + vf_coef * value loss on some rows (long, any number) of a rollout, and the metrics of both."""
@@ -318,6 +337,8 @@ class PPOTrainer(Trainer):
 
     def samples(self) -> list[dict[str, str]]:
         """An answer to each fixed prompt, drawn with one seed: [{"prompt", "before", "now"}], before: the reference."""
+        if not self.sample_prompts:
+            return []
         if self._before is None:
             self._before = self._answers(self.reference)
         rows = zip(self.sample_prompts, self._before, self._answers(self.policy), strict=True)

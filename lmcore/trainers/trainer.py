@@ -109,18 +109,22 @@ class Trainer(ABC):
         if self.should_stop is not None and self.should_stop():
             raise Stopped
 
-    def update(self, loss: Tensor, learning_rate: float, max_grad_norm: float) -> float:
+    def update(self, loss: Tensor | Iterable[Tensor], learning_rate: float, max_grad_norm: float) -> float:
         """Backward, average over ranks, clip, step; returns the gradient's norm before clipping.
 
+        Args: loss: a scalar, or the parts of a sum: what one part remembers for its gradients is forgotten before the
+            next is asked for.
         Raises: FloatingPointError before any weight is touched, if the loss or a gradient is not finite.
         """
         parameters = [p for module in self.modules.values() for p in module.parameters()]
         for parameter in parameters:
             parameter.grad = None
-        loss.backward()
+        value = 0.0
+        for part in [loss] if isinstance(loss, Tensor) else loss:
+            part.backward()
+            value += float(part.detach())
         average_gradients(parameters)
         norm = float(nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], max_grad_norm))
-        value = float(loss.detach())
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise FloatingPointError(
                 f"step {self.steps_done + 1} diverged: the loss is {value:.3g} and the gradient's length {norm:.3g}. "
