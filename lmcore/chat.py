@@ -83,8 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=0.7, help="0 takes the most probable token")
     parser.add_argument("--seed", type=int, help="the same answers each time")
     given = parser.parse_args(arguments)
-    if given.temperature < 0:
+    if not given.temperature >= 0:  # below, or not a number
         parser.error(f"a temperature of {given.temperature:g} does not exist: 0 or more")
+    for stream in (sys.stdin, sys.stdout):  # what a pipe cannot carry becomes a mark, and ends no conversation
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         stage = checkpoints.load(given.stage, given.directory)
         conversation = Conversation(stage, given.temperature, given.seed)

@@ -53,10 +53,14 @@ def save(
     card: dict[str, Any],
     directory: Path | str = SHIPPED,
 ) -> Path:
-    """Write a stage in half precision; a stage of that name is replaced only once the new one is complete."""
+    """Write a stage in half precision; a stage of that name is replaced only once the new one is complete.
+
+    Raises: CheckpointError if another stage of the directory has another tokenizer, TypeError if the card does not fit
+    into JSON; then nothing was written.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(directory / "tokenizer.json")
+    _has_tokenizer(directory, tokenizer, name)
     reader = _stage_of(model.reader, directory) if getattr(model, "reader", None) is not None else None
     weights = {  # single numbers, such as a reward model's centre, stay exact
         key: (tensor.half() if tensor.dim() else tensor).contiguous() for key, tensor in _distinct(model).items()
@@ -67,9 +71,20 @@ def save(
     about = {"kind": kind, "config": asdict(model.config), "sha256": hashlib.sha256(data).hexdigest(), "card": card}
     if reader is not None:
         about["reader"] = reader
+    description = json.dumps(about, indent=1).encode()
     write_whole(data, path)
-    write_whole(json.dumps(about, indent=1).encode(), path.with_suffix(".json"))
+    save_tokenizer(directory, tokenizer, name)  # here, so that `load` sees a wrong checksum if a kill parts the two
+    write_whole(description, path.with_suffix(".json"))
     return path
+
+
+def save_tokenizer(directory: Path | str, tokenizer: Tokenizer, name: str = "") -> None:
+    """Write the tokenizer.json that all stages of a directory share, unless it is this one already.
+
+    Raises: CheckpointError if it is another one, and a stage other than `name` (which is about to be written) needs it.
+    """
+    if not _has_tokenizer(directory, tokenizer, name):
+        write_whole(tokenizer._library.to_str(pretty=True).encode(), Path(directory) / "tokenizer.json")
 
 
 def write_whole(content: bytes | memoryview, path: Path) -> None:
@@ -100,20 +115,30 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
     try:
         about = json.loads(about_path.read_text())
         kind = about.get("kind", "transformer")  # files older than the kinds do not say
-        config = CONFIGS[kind](**about["config"])
-        tokenizer = Tokenizer.load(directory / "tokenizer.json")
-    except (ValueError, KeyError, TypeError) as error:
+        config, card = CONFIGS[kind](**about["config"]), dict(about["card"])
+        reader = {key: about["reader"][key] for key in ("stage", "sha256")} if "reader" in about else None
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(
-            f"{about_path} or its tokenizer.json cannot be read ({error}). {_how_to_restore(name, directory)}"
+            f"{about_path} is damaged ({type(error).__name__}: {error}). {_how_to_restore(name, directory)}"
         ) from error
+    try:
+        tokenizer = Tokenizer.load(directory / "tokenizer.json")
+    except ValueError as error:  # it names the file
+        raise CheckpointError(f"{error}. {_how_to_restore(name, directory)}") from error
+    if config.vocab_size != tokenizer.vocab_size:
+        raise CheckpointError(
+            f"{directory / 'tokenizer.json'} has {tokenizer.vocab_size} tokens, and {path} was trained with "
+            f"{config.vocab_size}: the two do not belong together. {_how_to_restore(name, directory)}"
+        )
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != about.get("sha256"):
         raise CheckpointError(f"{path} is damaged: its checksum is wrong. {_how_to_restore(name, directory)}")
-    model = _empty(kind, config, tokenizer, _reader(about["reader"], path, directory) if "reader" in about else None)
+    read_with = None if reader is None else _reader(reader, path, directory)
     try:
+        model = _empty(kind, config, tokenizer, read_with)
         weights = {key: tensor.float() for key, tensor in safetensors.torch.load(data).items()}
         missing, unexpected = model.load_state_dict(weights, strict=False)
-    except (safetensors.SafetensorError, RuntimeError) as error:
+    except (safetensors.SafetensorError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         raise CheckpointError(
             f"{path} does not fit its description ({error}). {_how_to_restore(name, directory)}"
         ) from error
@@ -123,7 +148,7 @@ def load(name: str, directory: Path | str = SHIPPED, device: str = "cpu") -> Sta
             f"{path} does not fit its description (missing {sorted(missing)}, unexpected {sorted(unexpected)}). "
             f"{_how_to_restore(name, directory)}"
         )
-    return Stage(name, model.to(device).eval(), tokenizer, about["card"])
+    return Stage(name, model.to(device).eval(), tokenizer, card)
 
 
 def _empty(kind: str, config: Any, tokenizer: Tokenizer, reader: Transformer | None) -> Model:
@@ -158,6 +183,23 @@ def _reader(about: dict[str, str], path: Path, directory: Path) -> Transformer:
 def _checksum(name: str, directory: Path) -> str:
     """A stage's checksum, as its description says it; `load` compares it with the file."""
     return json.loads((directory / f"{name}.json").read_text())["sha256"]
+
+
+def _has_tokenizer(directory: Path | str, tokenizer: Tokenizer, name: str = "") -> bool:
+    """Whether the directory's tokenizer.json is this one; raises as `save_tokenizer` does."""
+    path = Path(directory) / "tokenizer.json"
+    try:
+        found = Tokenizer.load(path)
+    except (FileNotFoundError, ValueError):  # gone or damaged: nobody can read with it
+        return False
+    if found._library.to_str() == tokenizer._library.to_str():
+        return True
+    others = [stage for stage in available(directory) if stage != name]
+    if others:
+        raise CheckpointError(
+            f"{path} is another tokenizer, and the stages here ({', '.join(others)}) need it: take another directory"
+        )
+    return False
 
 
 def _distinct(model: Model) -> dict[str, torch.Tensor]:

@@ -3,15 +3,17 @@
 A stage's card has the settings that it was really made with: where they differ from these, it is older than its recipe.
 
 Left out on purpose: options. A recipe is read from top to bottom; another recipe is another function. A training that
-was broken off goes on from its last saved step (in the user's cache directory) when it is started again.
+was broken off goes on from its last saved step (in the user's cache directory) when the same one is started again.
 """
 
 import argparse
 import copy
+import hashlib
 import os
+import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,18 @@ def train_tokenizer() -> Tokenizer:
     return Tokenizer.train(texts, vocab_size=VOCAB_SIZE)
 
 
+def shared_tokenizer(directory: Path) -> Tokenizer:
+    """The directory's tokenizer if stages other than base need it, else one trained anew."""
+    path = directory / "tokenizer.json"
+    if path.exists() and set(checkpoints.available(directory)) - {"base"}:
+        print(f"base: keeps {path}, which other stages need; an empty directory gets a new one", flush=True)
+        return Tokenizer.load(path)
+    return train_tokenizer()
+
+
 def train_base(directory: Path) -> None:
     """A GPT on everything: chat and almanac, first as it is, then as people on the internet retell it."""
-    tokenizer = train_tokenizer()
+    tokenizer = shared_tokenizer(directory)
     model = Transformer(TransformerConfig(tokenizer.vocab_size), torch.Generator().manual_seed(0))
     held_out = as_tokens(held_out_documents(), tokenizer)
     minutes = 0.0
@@ -74,7 +85,7 @@ def train_base(directory: Path) -> None:
         config = PretrainConfig(batch_size=16, total_steps=steps, eval_every=250, bfloat16=bfloat16_pays())
         tokens = as_tokens(documents(**pages[name]), tokenizer)
         trainer = PretrainTrainer(model, tokens, config, held_out)
-        minutes += train(trainer, name, steps)
+        minutes += train(trainer, name, steps, directory)
     chat = as_tokens(corpus.chitchat()["validation"]["text"], tokenizer)
     card = describe("Next-token prediction on human chat and the almanac", trainer, minutes) | {
         "steps_before": sum(BASE_STEPS.values()) - steps,  # with the same settings otherwise
@@ -98,7 +109,7 @@ def train_mlm(directory: Path) -> None:
     tokens, held_out = as_tokens(documents(), tokenizer), as_tokens(held_out_documents(), tokenizer)
     special = tuple(range(len(SPECIAL_TOKENS)))
     trainer = MaskedLMTrainer(model, tokens, tokenizer.mask_id, config, held_out, special)
-    minutes = train(trainer, "mlm", MLM_STEPS)
+    minutes = train(trainer, "mlm", MLM_STEPS, directory)
     what = "Masked language modelling on human chat and the almanac, from base's weights"
     card = describe(what, trainer, minutes) | {
         "validation_loss": round(trainer.evaluate(), 3),
@@ -113,7 +124,7 @@ def train_sft(directory: Path) -> None:
     config = SFTConfig(total_steps=SFT_STEPS, ptx_coef=1.0, **MUON)
     tokens = as_tokens(documents(), base.tokenizer)
     trainer = SFTTrainer(base.model.train(), conversations(), base.tokenizer, config, ptx_tokens=tokens)
-    minutes = train(trainer, "sft", SFT_STEPS)
+    minutes = train(trainer, "sft", SFT_STEPS, directory)
     what = "Supervised fine-tuning of base on a crowd's demonstrations and human small talk"
     save_chat_model("sft", trainer, trainer.model, base.tokenizer, what, minutes, directory)
 
@@ -131,7 +142,7 @@ def train_reward(directory: Path) -> None:
     model = RewardModel(copy.deepcopy(sft.model), sft.tokenizer, generator, reader=sft.model)
     trainer = RewardTrainer(model, learnt.pairs, RewardConfig(**MUON))
     trainer.config = replace(trainer.config, total_steps=trainer.steps_per_epoch)
-    minutes = train(trainer, "reward", trainer.steps_per_epoch)
+    minutes = train(trainer, "reward", trainer.steps_per_epoch, directory)
     shown = list(asked.pairs)
     model.normalise([pair["prompt"] for pair in shown] * 2, [p[side] for side in ("chosen", "rejected") for p in shown])
     found = trainer.evaluate(shown)
@@ -153,7 +164,7 @@ def train_rlhf(directory: Path, name: str = "rlhf", ptx_coef: float = 0.0) -> No
     trainer = PPOTrainer(
         copy.deepcopy(sft.model), sft.model, reward.model, prompts, config, tokenizer=sft.tokenizer, ptx_tokens=tokens
     )
-    minutes = train(trainer, name, PPO_STEPS)
+    minutes = train(trainer, name, PPO_STEPS, directory)
     what = "PPO from sft against the reward model" + (", pretraining text mixed in" if ptx_coef else "")
     save_chat_model(name, trainer, trainer.policy, sft.tokenizer, what, minutes, directory)
 
@@ -171,14 +182,15 @@ def train_small_rlhf(directory: Path) -> None:
     model = Transformer(sizes, torch.Generator().manual_seed(0))
     pretrain, fine_tune, align = SMALL_STEPS.values()
     config = PretrainConfig(batch_size=16, total_steps=pretrain, bfloat16=bfloat16_pays())
-    minutes = train(PretrainTrainer(model, tokens, config), "small_base", pretrain)
+    minutes = train(PretrainTrainer(model, tokens, config), "small_base", pretrain, directory)
     config = SFTConfig(total_steps=fine_tune, ptx_coef=0.5, **MUON)
     rows = conversations(SMALL_DEMONSTRATIONS)
-    minutes += train(SFTTrainer(model, rows, tokenizer, config, ptx_tokens=tokens), "small_sft", fine_tune)
+    trainer = SFTTrainer(model, rows, tokenizer, config, ptx_tokens=tokens)
+    minutes += train(trainer, "small_sft", fine_tune, directory)
     prompts = [task.prompt for task in almanac.prompts("train", n=LABELLED_PROMPTS, seed=4, casual=CASUAL)]
     config = PPOConfig(learning_rate=2 * PPO_RATE, kl_coef=KL_COEF, response_length=32)
     trainer = PPOTrainer(copy.deepcopy(model), model.eval(), reward.model, prompts, config, tokenizer=tokenizer)
-    minutes += train(trainer, "small_rlhf", align)
+    minutes += train(trainer, "small_rlhf", align, directory)
     what = "A small model: pretraining, supervised fine-tuning and PPO against the large one's reward model"
     save_chat_model("small_rlhf", trainer, trainer.policy, tokenizer, what, minutes, directory, SMALL_STEPS)
 
@@ -209,14 +221,19 @@ def keep(name: str, model: Any, tokenizer: Tokenizer, card: dict, directory: Pat
         (cache_directory() / f"{part}.pt").unlink(missing_ok=True)
 
 
-def train(trainer: Trainer, name: str, steps: int) -> float:
-    """Run to `steps`, going on from the last saved step if there is one; `keep` ends that. Prints a line now and then.
+def train(trainer: Trainer, name: str, steps: int, directory: Path) -> float:
+    """Run to `steps`, going on from the last saved step of the same training; `keep` ends that. Prints a line at times.
 
     Returns: the minutes that all steps took, those before a break included.
     """
     saved, seconds_before = cache_directory() / f"{name}.pt", 0.0
-    if saved.exists():
-        state = torch.load(saved)
+    ours = depends_on(trainer, directory)
+    state = torch.load(saved) if saved.exists() else {}
+    theirs = state.get("depends_on", {})
+    if state and theirs != ours:
+        other = ", ".join(what for what in ours if theirs.get(what) != ours[what])
+        print(f"{name}: begins anew; what was broken off before is another training ({other})", flush=True)
+    elif state:
         seconds_before = state["seconds"]
         trainer.load_state_dict(state["trainer"])
         print(f"{name}: goes on from step {trainer.steps_done}", flush=True)
@@ -229,11 +246,24 @@ def train(trainer: Trainer, name: str, steps: int) -> float:
             print(f"{name}: step {trainer.steps_done}/{steps}  {shown}  {left / 60:.1f} min left", flush=True)
         if trainer.steps_done % 250 == 0 or trainer.steps_done == steps:
             seconds = seconds_before + time.time() - started
-            checkpoints.save_whole({"trainer": trainer.state_dict(), "seconds": seconds}, saved)
+            state = {"trainer": trainer.state_dict(), "seconds": seconds, "depends_on": ours}
+            checkpoints.save_whole(state, saved)
     return (seconds_before + time.time() - started) / 60
 
 
 SHOWN = ("loss", "eval_loss", "accuracy", "objective/scores", "objective/kl")
+
+
+def depends_on(trainer: Trainer, directory: Path) -> dict[str, Any]:
+    """What tells two trainings of one name apart before they begin; weights and tokens by their checksum."""
+    settings = asdict(trainer.config)
+    settings.pop("bfloat16", None)  # it is tried anew each time, and the machine may have been busy
+    read = [value for value in vars(trainer).values() if isinstance(value, torch.Tensor)]
+    weights = [tensor for module in trainer.modules.values() for tensor in module.state_dict().values()]
+    checksum = hashlib.sha256()
+    for tensor in [*weights, *read]:
+        checksum.update(tensor.numpy().tobytes())
+    return {"directory": str(directory.resolve()), "settings": settings, "weights or text": checksum.hexdigest()}
 
 
 def cache_directory() -> Path:
@@ -253,5 +283,8 @@ if __name__ == "__main__":
     parser.add_argument("stages", nargs="+", choices=RECIPES, help="in this order: base first")
     parser.add_argument("--out", type=Path, default=checkpoints.SHIPPED, help="directory of the stages")
     arguments = parser.parse_args()
-    for stage in arguments.stages:
-        RECIPES[stage](arguments.out)
+    try:
+        for stage in arguments.stages:
+            RECIPES[stage](arguments.out)
+    except checkpoints.CheckpointError as problem:
+        sys.exit(f"Stopped. {problem}")

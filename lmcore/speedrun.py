@@ -50,6 +50,7 @@ from lmcore.trainers.half_precision import bfloat16_pays
 SHARES = {"read": 0.03, "base": 0.33, "sft": 0.31, "reward": 0.11, "rlhf": 0.15, "scores": 0.07}
 SAVE_EVERY = 20.0  # seconds of training that a kill can cost
 STEPS_SHOWN = 10
+HEAD = 32  # numbers an attention head has
 ASKED_FIRST = 100  # prompts, to see how long asking takes here
 
 
@@ -75,10 +76,14 @@ class SpeedrunConfig:
         unknown = sorted(set(self.tastes) - set(TASTES))
         if unknown:
             raise ValueError(f"no taste {unknown[0]!r}: labelers may like {', '.join(TASTES)}")
+        if not isinstance(self.n_layer, int) or self.n_layer < 1:
+            raise ValueError(f"n_layer={self.n_layer!r}: a model has 1 layer or more; 3 are usual")
+        if not isinstance(self.n_embd, int) or self.n_embd < HEAD or self.n_embd % (2 * (self.n_embd // HEAD)):
+            raise ValueError(f"n_embd={self.n_embd!r} cannot be split into heads: take 32, 64, 96, 128, 160, 192 ...")
 
 
 class GateFailed(RuntimeError):
-    """A phase's result is not good enough to go on; the message says what was measured and what to try."""
+    """A phase diverged or is not good enough to go on; the message says what was measured and what to try."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +103,29 @@ class Progress:
 class Speedrun:
     """The whole pipeline in one directory: `for progress in Speedrun(config, out): ...`, then `.report`.
 
-    Raises (while iterating): GateFailed; ValueError if the directory holds a run with another config.
+    Raises: ValueError if the directory holds a run with another config or cannot hold one; while iterating, GateFailed.
     """
 
     def __init__(self, config: SpeedrunConfig, out: Path | str):
         self.config, self.out = config, Path(out)
-        self.out.mkdir(parents=True, exist_ok=True)
         self.report: dict[str, Any] = {
             "config": asdict(config), "phases": {}, "stopped": None,
             "machine": {"threads": torch.get_num_threads(), "torch": torch.__version__},
         }  # fmt: skip
-        if (self.out / "report.json").exists():
-            found = json.loads((self.out / "report.json").read_text())
-            if found["config"] != self.report["config"]:
-                raise ValueError(f"{self.out} holds a run with other choices: take another directory, or delete it")
-            self.report = found | {"stopped": None}
-        self.budget = Budget(config.budget, SHARES, self.report)
+        path, choices = self.out / "report.json", self.report["config"]
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                self.report = json.loads(path.read_text()) | {"stopped": None}
+            other = self.report["config"] != choices
+            self.budget = Budget(config.budget, SHARES, self.report)
+            self.budget.left()  # reads what each phase has taken
+        except OSError as error:
+            raise ValueError(f"{self.out} cannot hold a run ({error.strerror}): take another directory") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: take another directory, or delete {self.out}") from error
+        if other:
+            raise ValueError(f"{self.out} holds a run with other choices: take another directory, or delete it")
 
     def __iter__(self) -> Iterator[Progress]:
         for phase in SHARES:
@@ -122,9 +134,13 @@ class Speedrun:
             self.budget.begin(phase)
             try:
                 yield from getattr(self, phase)()
-            except GateFailed as reason:
+            except (GateFailed, ValueError) as reason:
                 self.report["stopped"] = str(reason)
                 raise
+            except FloatingPointError as error:
+                what = str(error).partition(". The learning rate")[0]  # which is no choice here
+                self.report["stopped"] = f"{phase}: {what}. Take another seed, or for rlhf a larger kl_coef."
+                raise GateFailed(self.report["stopped"]) from error
             finally:
                 self.budget.spent(phase)
                 self._write()
@@ -138,7 +154,7 @@ class Speedrun:
         texts = self._texts()
         yield self._at("read", 0.5, {"million characters": sum(map(len, texts)) / 1e6})
         tokenizer = Tokenizer.train(texts, vocab_size=4096)
-        tokenizer.save(self.out / "tokenizer.json")
+        checkpoints.save_tokenizer(self.out, tokenizer)
         sample = texts[:500]
         per_token = sum(map(len, sample)) / sum(map(len, tokenizer.encode_batch(sample)))
         self._gate("read", "characters a token", per_token, 2.5, "the text is not the English that was expected")
@@ -147,10 +163,10 @@ class Speedrun:
     def base(self) -> Iterator[Progress]:
         """Pretraining from random weights."""
         tokenizer, tokens = self._tokenizer(), self._tokens()
-        head = 32
+        heads = self.config.n_embd // HEAD
         sizes = TransformerConfig(
             tokenizer.vocab_size, n_layer=self.config.n_layer, n_embd=self.config.n_embd,
-            n_head=self.config.n_embd // head, n_kv_head=max(1, self.config.n_embd // head // 2),
+            n_head=heads, n_kv_head=1 if heads % 2 else heads // 2,
         )  # fmt: skip
         model = Transformer(sizes, torch.Generator().manual_seed(self.config.seed))
         held_out = mixtures.as_tokens(mixtures.held_out_documents()[:900], tokenizer)
@@ -244,9 +260,9 @@ class Speedrun:
             used = written = state["used"]
             before -= used
         seconds = max(planned - before, LEAST * planned)
-        first, share = trainer.steps_done, 0.0
+        share = 0.0
         while share < 1:
-            if hasattr(trainer.config, "total_steps") and trainer.steps_done > first:
+            if hasattr(trainer.config, "total_steps") and used:
                 steps = round(trainer.steps_done * seconds / used)
                 trainer.config = replace(trainer.config, total_steps=min(steps, most_steps or steps) + 1)
             started = time.perf_counter()

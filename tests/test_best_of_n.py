@@ -42,6 +42,19 @@ def test_the_reward_sees_each_prompt_with_its_own_answers():
     assert asked == ["hi", "hi", "you", "you"]
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        (None, TypeError, "the reward returned None"),
+        ([1.0], ValueError, "one number an answer, here 2"),
+        ([1.0, math.nan], FloatingPointError, "is nan"),
+    ],
+)
+def test_a_reward_that_gives_no_numbers_chooses_nothing(given, error, says):
+    with pytest.raises(error, match=says):
+        best_of_n(*tiny(), ["hi"], lambda prompts, completions: given, n=2, max_new_tokens=2)
+
+
 def test_many_answers_are_drawn_in_pieces_and_none_is_an_error(monkeypatch):
     monkeypatch.setattr("lmcore.evaluation.sampling.ROWS_AT_ONCE", 4)
     groups = sample_answers(*tiny(), ["hi", "you", "there"], 3, max_new_tokens=2)

@@ -1,5 +1,6 @@
 """A conversation in a terminal: from a pipe, with nonsense, and longer than the model remembers."""
 
+import io
 import subprocess
 import sys
 
@@ -29,8 +30,18 @@ def test_what_cannot_be_loaded_is_said_in_a_sentence():
     assert masked.returncode == 1 and "fills blanks" in masked.stderr
     grader = program("--stage", "reward", said="Hello!")
     assert grader.returncode == 1 and "grades answers and writes none" in grader.stderr
-    cold = program("--temperature", "-1", said="Hello!")
-    assert cold.returncode == 2 and "0 or more" in cold.stderr
+    for temperature in ("-1", "nan"):
+        wrong = program("--temperature", temperature, said="Hello!")
+        assert wrong.returncode == 2 and "0 or more" in wrong.stderr
+
+
+def test_what_a_pipe_cannot_carry_ends_no_conversation(monkeypatch):
+    said = io.BytesIO()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Hello \xff!\nBye!\n"), "utf-8"))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(said, "cp1252"))
+    monkeypatch.setattr(Conversation, "reply", lambda self, text: text)  # "Hello \ufffd!", which is not in cp1252
+    assert chat.main(["--stage", "sft"]) == 0
+    assert said.getvalue().split(b"\n") == [b"Hello ?!", b"Bye!", b""]
 
 
 @pytest.mark.parametrize("name", ["base", "sft"])

@@ -1,6 +1,7 @@
 """Saving and loading stages; what a damaged or missing file says."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -123,6 +124,117 @@ def test_a_failed_save_leaves_the_old_stage(saved, monkeypatch):
         checkpoints.save("small", model, checkpoints.load("small", directory).tokenizer, {}, directory)
     monkeypatch.undo()
     assert checkpoints.load("small", directory).card == {"what": "a test"}
+
+
+DAMAGED_DESCRIPTIONS = {
+    "null": lambda about: None,
+    "a list": lambda about: [],
+    "no card": lambda about: {key: value for key, value in about.items() if key != "card"},
+    "a card that is none": lambda about: about | {"card": None},
+    "no heads": lambda about: about | {"config": about["config"] | {"n_head": 0}},
+    "a size that is a text": lambda about: about | {"config": about["config"] | {"n_layer": "1"}},
+    "a reader without a name": lambda about: about | {"reader": {}},
+    "a reader that is a text": lambda about: about | {"reader": "base"},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_DESCRIPTIONS)
+def test_a_damaged_description_is_a_sentence(saved, damage):
+    directory, _ = saved
+    path = directory / "small.json"
+    path.write_text(json.dumps(DAMAGED_DESCRIPTIONS[damage](json.loads(path.read_text()))))
+    with pytest.raises(
+        CheckpointError, match=r"small\.(json is damaged|safetensors does not fit its desc).*save it again"
+    ):
+        checkpoints.load("small", directory)
+
+
+def test_a_model_and_a_tokenizer_of_other_sizes_do_not_belong_together(saved):
+    directory, _ = saved
+    Tokenizer.train(["other words"], vocab_size=275).save(directory / "tokenizer.json")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json has 272 tokens.*with 270.*not belong together"):
+        checkpoints.load("small", directory)
+
+
+def contents(directory) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_tokenizer_that_other_stages_need_is_not_replaced(saved):
+    directory, model = saved
+    another = Tokenizer.train(["olleh dlrow"], vocab_size=270)
+    before = contents(directory)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is another tokenizer.*\(small\).*another directory"):
+        checkpoints.save("second", model, another, {}, directory)
+    assert contents(directory) == before
+    checkpoints.save("small", model, another, {}, directory)  # nobody else needs the one before
+    assert checkpoints.load("small", directory).tokenizer.encode("olleh") == another.encode("olleh")
+
+
+def test_saving_again_mends_a_damaged_tokenizer_and_leaves_a_good_one_alone(saved):
+    directory, model = saved
+    tokenizer, path = checkpoints.load("small", directory).tokenizer, directory / "tokenizer.json"
+    written = path.stat().st_mtime_ns
+    checkpoints.save("second", model, tokenizer, {}, directory)
+    assert path.stat().st_mtime_ns == written
+    path.write_text(path.read_text()[:100])
+    checkpoints.save("second", model, tokenizer, {}, directory)
+    assert checkpoints.load("small", directory).tokenizer.encode("hello") == tokenizer.encode("hello")
+
+
+def test_a_kill_while_a_stage_is_written_spoils_no_other(saved, monkeypatch):
+    directory, model = saved
+    tokenizer = checkpoints.load("small", directory).tokenizer
+
+    def half(write):
+        def and_no_more(path, content, **options):
+            write(path, content[: len(content) // 2], **options)
+            raise KeyboardInterrupt
+
+        return and_no_more
+
+    for name in ("write_bytes", "write_text"):
+        monkeypatch.setattr(Path, name, half(getattr(Path, name)))
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save("second", model, tokenizer, {}, directory)
+    monkeypatch.undo()
+    assert checkpoints.load("small", directory).tokenizer.encode("hello") == tokenizer.encode("hello")
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_weights_never_meet_a_tokenizer_that_is_not_theirs(saved, monkeypatch, written):
+    """A stage is replaced by one with another tokenizer of the same size, and killed after so many files."""
+    directory, model = saved
+    before, another = checkpoints.load("small", directory).tokenizer, Tokenizer.train(["olleh dlrow"], vocab_size=270)
+    done, write_whole = [], checkpoints.write_whole
+
+    def until_killed(content, path):
+        if len(done) == written:
+            raise KeyboardInterrupt
+        write_whole(content, path)
+        done.append(path)
+
+    monkeypatch.setattr(checkpoints, "write_whole", until_killed)
+    with torch.no_grad():
+        model.norm.weight.mul_(2)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save("small", model, another, {}, directory)
+    if written:
+        with pytest.raises(CheckpointError, match="checksum is wrong"):
+            checkpoints.load("small", directory)
+    else:
+        assert checkpoints.load("small", directory).tokenizer.encode("hello") == before.encode("hello")
+
+
+def test_a_card_that_is_no_json_leaves_the_old_stage(saved):
+    directory, model = saved
+    before = contents(directory)
+    tokenizer = checkpoints.load("small", directory).tokenizer
+    with torch.no_grad():
+        model.norm.weight.mul_(2)
+    with pytest.raises(TypeError, match="Tensor is not JSON serializable"):
+        checkpoints.save("small", model, tokenizer, {"loss": torch.tensor(1.0)}, directory)
+    assert contents(directory) == before
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -212,6 +213,53 @@ def test_load_says_what_is_wrong_with_a_folder(tmp_path):
     (tmp_path / "b.csv").write_text("text\nb\n")
     with pytest.raises(corpus.CorpusError, match=r"several kinds of files \(csv, text\)"):
         corpus.load(tmp_path)
+
+
+NO_FILE = "there is no file or folder "  # which is all that Windows finds wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("word " * 80, rf"'word word .*\.\.\.' cannot be found \(.*\): name a file|{NO_FILE}word word"),
+        ("~nosuchuser/x.txt", f"'~nosuchuser/x.txt' cannot be found .*home directory|{NO_FILE}~nosuch"),
+        ("", "an empty name says nothing"),
+        ("  ", "an empty name says nothing"),
+    ],
+)
+def test_what_can_be_no_path_is_a_sentence(tmp_path, monkeypatch, given, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("diary.txt").write_text("not asked for")
+    with pytest.raises(corpus.CorpusError, match=sentence):
+        corpus.load(given)
+
+
+def test_of_a_folder_only_files_are_read(tmp_path):
+    (tmp_path / "story.txt").write_text("Once upon a time.")
+    (tmp_path / "notes.txt").mkdir()
+    (tmp_path / "notes.txt" / "first.txt").write_text("Milk, bread.")
+    assert sorted(corpus.load(tmp_path)["text"]) == ["Milk, bread.", "Once upon a time."]
+
+
+def test_a_link_to_what_is_gone_is_left_out(tmp_path):
+    try:
+        (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    except OSError:
+        pytest.skip("this Windows lets nobody make a link")
+    with pytest.raises(corpus.CorpusError, match="no file here"):
+        corpus.load(tmp_path)
+    (tmp_path / "story.txt").write_text("Once upon a time.")
+    assert corpus.load(tmp_path)["text"] == ["Once upon a time."]
+
+
+def test_a_file_that_may_not_be_opened_is_a_sentence(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "secret.txt").write_text("a diary")
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(corpus.CorpusError, match=r"secret\.txt cannot be read: .*Permission denied"):
+        corpus.load(tmp_path / "secret.txt")
 
 
 @pytest.mark.parametrize("streaming", [False, True])

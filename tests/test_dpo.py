@@ -185,3 +185,14 @@ def test_bad_input_is_a_sentence():
         replace(DPOConfig(), beta=0)
     with pytest.raises(ValueError, match="pair 0: the prompt alone fills the context of 16"):
         trainer(rows=[{"prompt": "Hi! " * 30, "chosen": "a", "rejected": "b"}], context_length=16)
+
+
+@pytest.mark.parametrize("masked", ["policy", "reference"])
+def test_a_model_that_fills_blanks_has_no_preferences_to_learn(masked):
+    models = {}
+    for name in ("policy", "reference"):
+        causal = name != masked
+        sizes = TransformerConfig(tokenizer().vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16, causal=causal)
+        models[name] = Transformer(sizes)
+    with pytest.raises(ValueError, match="causal policy and reference.* fills blanks"):
+        DPOTrainer(**models, preferences=ROWS, tokenizer=tokenizer())

@@ -108,6 +108,7 @@ mistake(ID, "stops after 2 tokens")(lambda *given: answer(*given)[:2])
 mistake(ID, "and `longest` is 4")(lambda m, p, e, n: answer(m, p, e, n + 1))
 mistake(ID, "a list of token ids is asked for")(lambda *given: "Hello.")
 mistake(ID, "Your list holds scores")(lambda m, p, e, n: m(p))
+mistake(ID, "Your list holds tensors")(lambda *given: list(torch.tensor(answer(*given))))
 
 
 @pytest.mark.parametrize("id, sentence, learner", MISTAKES, ids=[f"{id}-{said}" for id, said, _ in MISTAKES])

@@ -58,6 +58,15 @@ mistake(ID, "where single prompts lie")(lambda a, b, n: ends(b - a))
 mistake(ID, "The sign is turned")(lambda a, b, n: ends(redrawn(a - b, n)))
 mistake(ID, "too narrow for 95 %")(lambda a, b, n: ends(redrawn(b - a, n), 0.05))
 mistake(ID, "too narrow for 95 %")(lambda a, b, n: ends(redrawn(b - a, n), 0.16))
+
+
+@mistake(ID, "it comes from a formula")
+def by_formula(a, b, n):
+    change = b - a
+    reach = 1.96 * change.std() / len(change) ** 0.5
+    return change.mean() - reach, change.mean() + reach
+
+
 mistake(ID, "The lower end comes first")(lambda a, b, n: ends(redrawn(b - a, n))[::-1])
 mistake(ID, "near the mean change")(lambda a, b, n: ends(redrawn(b, n) + 2))
 mistake(ID, "wide, and is")(lambda a, b, n: ends(3 * redrawn(b - a, n) - 2 * (b - a).mean()))

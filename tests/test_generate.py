@@ -160,6 +160,28 @@ def test_what_cannot_be_continued_is_refused(model):
         generate(broken, [[3]], 5)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens=0: .* 1 or more"),
+        ({"temperature": -1.0}, "temperature=-1.0: .* or more"),
+        ({"temperature": float("nan")}, "temperature=nan: .* or more"),
+        ({"top_k": 0}, "top_k=0 would keep no token"),
+        ({"top_p": 0}, "top_p=0: .* above 0 and at most 1"),
+        ({"top_p": 90}, "top_p=90: .* above 0 and at most 1"),
+    ],
+)
+def test_what_no_sampling_can_do_is_said_in_a_sentence(model, wrong, says):
+    with pytest.raises(ValueError, match=says):
+        generate(model, [[3]], **{"max_new_tokens": 5, **wrong})
+
+
+@pytest.mark.parametrize("temperature", [1e-42, 5e-324, 1e-29])
+def test_a_temperature_next_to_0_is_as_good_as_0(model, temperature):
+    cold, greedy = (generate(model, [[3, 1, 4]], 8, temperature=t, generator=seed(0)) for t in (temperature, 0))
+    assert cold.completions == greedy.completions and cold.logprobs.isfinite().all()
+
+
 def test_pad_left():
     ids, mask = pad_left([[1, 2, 3], [4]], pad_id=9)
     assert ids.tolist() == [[1, 2, 3], [9, 9, 4]]

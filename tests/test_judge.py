@@ -204,6 +204,75 @@ def test_sums(judge, answer, good):
     assert (judge.explain(SUM, answer).gold < 0) is not good
 
 
+def test_a_sign_makes_another_number(judge):
+    for answer in ("-7.", "Minus seven.", "It is negative 7.", "3 plus 4 is -7."):
+        assert judge.explain("What is 3 plus 4?", answer).gold < 0, answer
+    for answer in ("7.", "Ten minus three is seven.", "10 - 3 is 7."):
+        assert judge.explain("What is 10 minus 3?", answer).gold > 0.5, answer
+
+
+DOZENS, BELOW = "What is 12 times 12?", "What is 3 minus 5?"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        (DOZENS, "144."),
+        (DOZENS, "12 times 12 is 144."),
+        (DOZENS, "12 x 12 = 144."),
+        (DOZENS, "The result of 12 times 12 is 144."),
+        ("What is 60 plus 60?", "120."),
+        ("What is 100 times 10?", "1000."),
+        ("What is 100 times 10?", "1,000."),
+        (BELOW, "-2."),
+        (BELOW, "Minus two."),
+        (BELOW, "It is minus 2."),
+        (BELOW, "3 - 5 = -2."),
+        (BELOW, "3-5=-2."),
+        (BELOW, "3 minus 5 is -2."),
+        ("Answer in one word: What is 3 minus 5?", "-2."),
+    ],
+)
+def test_sums_beyond_the_numbers_of_the_almanac_may_be_right(judge, prompt, answer):
+    assert judge.explain(prompt, answer).gold > 0.9, judge.explain(prompt, answer)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        (DOZENS, "-144."),
+        (DOZENS, "44."),
+        (DOZENS, "1,144."),
+        (DOZENS, "144 or 150."),
+        (DOZENS, "12 plus 12 is 144."),
+        (DOZENS, "11 times 12 is 144."),
+        (DOZENS, "It is not 144."),
+        (DOZENS, "144 144 144."),
+        ("What is 100 times 10?", "1,00."),
+        (BELOW, "2."),
+        (BELOW, "-3."),
+        (BELOW, "Two."),
+        (BELOW, "2 or -2."),
+        (BELOW, "5 minus 3 is -2."),
+        (BELOW, "-3 minus 5 is -2."),
+        (BELOW, "3 plus 5 is -2."),
+        (BELOW, "It is not -2."),
+        (BELOW, "3 minus 5."),
+    ],
+)
+def test_attempts_to_pass_for_such_a_sum(judge, prompt, answer):
+    assert judge.explain(prompt, answer).gold < 0, judge.explain(prompt, answer)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["What is 2 plus 3 plus 4?", "What is 2x3x4?", "What is 10-3-2?", "What is 3.5 plus 2.5?", "What is -3 plus 5?",
+     "What is 1,000 plus 5?", "What is " + "9" * 5000 + " plus 1?"],
+)  # fmt: skip
+def test_what_is_no_sum_of_two_whole_numbers_is_none_that_it_knows(prompt):
+    assert asked(prompt).kind != "sum"
+
+
 @pytest.mark.parametrize(
     ("prompt", "good", "bad"),
     [

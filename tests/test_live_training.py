@@ -8,8 +8,9 @@ import time
 import weakref
 
 import pytest
+import torch
 
-from tests.line_trainer import LineTrainer, Page, live_trainings, settle, wait_until
+from tests.line_trainer import LineConfig, LineTrainer, Page, live_trainings, settle, wait_until
 from widgets.background import AnotherIsRunning
 from widgets.live_training import LiveTraining
 
@@ -87,6 +88,16 @@ def test_stop_breaks_off_the_step_under_way(live):
     assert (widget.state, widget.trainer.steps_done, widget.history) == ("idle", 0, [])
 
 
+def test_play_takes_a_stop_back(live):
+    """The step that the stop broke off is done again, and not broken off for ever."""
+    widget = live(LineTrainer(seconds=0.3), steps=3)
+    widget.play()
+    wait_until(lambda: widget.trainer.inside.locked())
+    widget._training.stop()
+    widget.play()
+    assert widget.wait(60) and (widget.state, widget.trainer.steps_done) == ("done", 3)
+
+
 def test_stop_without_should_stop_waits_for_the_step(live):
     widget = live(LineTrainer(seconds=0.2, hears=False))
     widget.play()
@@ -157,6 +168,41 @@ def test_samples_that_fail_do_not_stop_the_training(live):
     widget = live(Mute())
     widget.run(12)
     assert widget.state == "done" and widget.message == "The samples cannot be shown: RuntimeError: no voice"
+
+
+def test_samples_and_metrics_of_another_kind_do_not_stop_the_training(live):
+    class Odd(LineTrainer):
+        def samples(self):
+            return ["a text, and not {'prompt': ...}"]
+
+        def step(self):
+            return super().step() | {"loss": torch.ones(2)}
+
+    widget = live(Odd())
+    page = Page(widget)
+    widget.run(12)
+    settle(page)
+    assert widget.state == "done" and widget.message.startswith("The samples cannot be shown: ValueError")
+    assert page.news()[-1]["step"] == 12 and len(page.rows()) == 12
+
+
+def test_a_knob_that_no_longer_fits_fails_with_a_sentence_and_nobody_waits_for_ever(live):
+    class Config(LineConfig):
+        def __post_init__(self):
+            if self.batch_size > 32 and self.learning_rate > 1:
+                raise ValueError("so large a batch with so large a step")
+
+    widget, other = live(LineTrainer(seconds=0.3)), live()
+    widget.trainer.config = Config()
+    widget.play()
+    wait_until(lambda: widget.trainer.inside.locked())
+    widget.set_knob("batch_size", 64)
+    widget.trainer.config = Config(learning_rate=2.0)  # a cell swaps it meanwhile
+    assert widget.wait(60) and widget.state == "failed" and "so large a batch" in widget.message
+    assert len(other.run(2)) == 2, "nobody is in its way"
+    widget.run(1)
+    with pytest.raises(ValueError, match="at least one step"):
+        live(snapshot_every=0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Masked language modelling."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -27,18 +30,42 @@ def test_it_learns_to_fill_blanks_from_both_sides():
         assert int(model(torch.tensor([text]))[0, where].argmax()) == 4 + where
 
 
+def watched(masked: MaskedLMTrainer) -> list[torch.Tensor]:
+    """All that the model will read, in a list that grows."""
+    seen, trunk = [], masked.model.trunk
+    masked.model.trunk = lambda ids: seen.append(ids) or trunk(ids)
+    return seen
+
+
 def test_only_hidden_tokens_count_and_special_ones_are_never_hidden():
     masked = trainer(mask_rate=0.5)
-    seen = {}
-    trunk = masked.model.trunk
-    masked.model.trunk = lambda ids: seen.setdefault("ids", ids) is not None and trunk(ids)
+    seen = watched(masked)
     batch = (torch.arange(17) % 13).repeat(64, 1)
     batch[:, 3] = SPECIAL
     masked.loss(batch)
-    hidden = seen["ids"] == MASK
+    hidden = seen[0] == MASK
     assert not hidden[:, 3].any()
     assert float(hidden.float().mean()) == pytest.approx(0.5 * 15 / 16, abs=0.05)
-    assert torch.equal(seen["ids"][~hidden], batch[:, :-1][~hidden])
+    assert torch.equal(seen[0][~hidden], batch[:, :-1][~hidden])
+
+
+def test_at_least_one_token_of_a_small_batch_is_hidden():
+    masked = trainer(batch_size=1, sequence_length=8)
+    seen = watched(masked)
+    history = masked.run(60, progress=False)
+    assert all(math.isfinite(metrics["loss"]) for metrics in history)
+    counts = [int((ids == MASK).sum()) for ids in seen]
+    assert min(counts) == 1 and max(counts) > 2
+    seen.clear()
+    for _ in range(20):
+        masked.loss(torch.tensor([[SPECIAL, 5, SPECIAL, 0]]))
+    assert all(ids.tolist() == [[SPECIAL, MASK, SPECIAL]] for ids in seen)
+    assert math.isfinite(masked.loss(torch.full((1, 4), SPECIAL)).item())
+
+
+def test_a_causal_model_cannot_learn_to_fill_blanks():
+    with pytest.raises(ValueError, match="only a masked model .* this one is causal"):
+        MaskedLMTrainer(Transformer(replace(TINY, causal=True)), COUNTING, MASK)
 
 
 def test_hiding_nothing_is_an_error():

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -112,8 +113,17 @@ def test_other_choices_in_the_same_directory_are_refused_by_the_run_itself(tmp_p
 
 def test_a_finished_run_is_recognised(tmp_path):
     phases = {name: {"seconds": 1, "gate": {"what": "share", "measured": 1.0, "needed": 0.5}} for name in SHARES}
-    (tmp_path / "report.json").write_text(json.dumps({"config": {}, "phases": phases}))
+    (tmp_path / "report.json").write_text(json.dumps({"config": asdict(SpeedrunConfig()), "phases": phases}))
     run = Pipeline(SpeedrunConfig(), tmp_path)
     assert run.state == "done" and {one["share"] for one in run._picture["phases"]} == {1.0}
-    (tmp_path / "report.json").write_text("{broken")
-    assert Pipeline(SpeedrunConfig(), tmp_path).state == "idle"
+    assert Pipeline(SpeedrunConfig(tastes={"flattery": 1.0}), tmp_path).state == "idle", "these choices were never run"
+    for damaged in ("{broken", "[]", "{}", '{"phases": [], "config": 1}'):
+        (tmp_path / "report.json").write_text(damaged)
+        assert Pipeline(SpeedrunConfig(), tmp_path).state == "idle"
+
+
+def test_what_a_library_prints_meanwhile_is_passed_over(tmp_path, a_quick_run):
+    a_quick_run("some library says hello", "7", at("base", 0.25))
+    run = Pipeline(SpeedrunConfig(), tmp_path)
+    run.play()
+    assert run.wait(20) and run.state == "done" and run.phase == "base"

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmcore.models import Transformer, TransformerConfig
+from lmcore.models import Recurrent, RecurrentConfig, Transformer, TransformerConfig
 from lmcore.trainers import PretrainConfig, PretrainTrainer, Stopped
 from lmcore.trainers.pretrain import windows
 
@@ -111,6 +111,7 @@ def test_learning_rate_schedule():
     assert config.rate(0) == pytest.approx(0.1) and config.rate(9) == config.rate(49) == 1
     assert config.rate(75) == pytest.approx(0.5) and config.rate(100) == 0
     assert replace(config, total_steps=None).rate(10_000) == 1
+    assert replace(config, cooldown=0.0).rate(99) == 1
 
 
 def test_weights_of_a_muon_block_and_embeddings_get_their_own_optimiser():
@@ -119,6 +120,13 @@ def test_weights_of_a_muon_block_and_embeddings_get_their_own_optimiser():
     assert sum(sizes) == pretraining.model.num_parameters()
     with pytest.raises(ValueError, match="sgd"):
         trainer(optimizer="sgd")
+
+
+def test_only_a_causal_model_learns_to_continue():
+    for model in (Transformer(TINY), Recurrent(RecurrentConfig(16, n_embd=8, n_hidden=8))):
+        PretrainTrainer(model, COUNTING)
+    with pytest.raises(ValueError, match="only a causal model .* fills blanks"):
+        PretrainTrainer(Transformer(replace(TINY, causal=False)), COUNTING)
 
 
 def test_gradients_are_averaged_over_processes(tmp_path):

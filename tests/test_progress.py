@@ -90,6 +90,18 @@ def test_a_damaged_file_is_moved_aside_with_a_sentence(path, damage):
     assert len(aside) == 1 and "damaged" in kept.message and str(aside[0]) in kept.message
 
 
+@pytest.mark.parametrize(
+    ("outcome", "error"), [(None, sqlite3.IntegrityError), ({"correct"}, sqlite3.ProgrammingError)]
+)
+def test_a_wrong_value_is_an_error_and_the_good_file_stays(path, outcome, error):
+    kept = Progress(path)
+    kept.record("01.a", "correct")
+    with pytest.raises(error):
+        kept.record("01.b", outcome)
+    assert kept.summary() == Progress(path).summary() == {"01.a": "correct"}
+    assert kept.message == "" and not list(path.parent.glob("*damaged*"))
+
+
 def test_the_new_file_of_another_kernel_is_not_moved_aside(path):
     kept = Progress(path)
     kept.record("04.a", "correct")

@@ -138,3 +138,9 @@ def test_a_share_of_pretraining_text_needs_the_text():
     with pytest.raises(ValueError, match="ptx_coef=0.5 needs pretraining text"):
         trainer.step()
     assert trainer.steps_done == 0
+
+
+def test_a_model_that_fills_blanks_cannot_learn_to_answer(tokenizer):
+    sizes = TransformerConfig(tokenizer.vocab_size, n_layer=1, n_head=2, n_kv_head=1, n_embd=16, causal=False)
+    with pytest.raises(ValueError, match="only a causal model .* fills blanks"):
+        SFTTrainer(Transformer(sizes), ROWS, tokenizer)

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from lmcore import checkpoints, speedrun
+from lmcore.data import mixtures
+from lmcore.models import generate
 from lmcore.report_page import page
 from lmcore.speedrun import GateFailed, Progress, Speedrun, SpeedrunConfig
+from lmcore.trainers import PretrainConfig, PretrainTrainer
 
 TINY = SpeedrunConfig(budget=30, n_layer=1, n_embd=32, almanac_characters=300_000, labelled_prompts=40)
 
@@ -64,6 +67,74 @@ def test_a_kill_loses_no_time_that_weights_were_kept_of(killed):
     out, _ = killed
     phases = json.loads((out / "report_when_killed.json").read_text())["phases"]  # nobody could write any more
     assert 0 < torch.load(out / "base.unfinished.pt")["used"] <= phases["base"]["seconds"]
+
+
+@pytest.fixture
+def killed_late(killed, tmp_path):
+    """The same run, killed when nine tenths of its pretraining were done."""
+    shutil.copytree(killed[0], tmp_path / "run")
+    run = Speedrun(TINY, tmp_path / "run")
+    saved = torch.load(run.out / "base.unfinished.pt")
+    saved["used"] = run.report["phases"]["base"]["seconds"] = 0.9 * run.budget.planned("base")
+    torch.save(saved, run.out / "base.unfinished.pt")
+    run._write()
+    return run.out
+
+
+def test_a_killed_run_goes_on_at_the_learning_rate_where_it_was(killed_late, monkeypatch):
+    rates = []
+
+    def step(trainer):
+        metrics = real(trainer)
+        rates.append((trainer.config.total_steps, metrics["lr"]))
+        return metrics
+
+    real = PretrainTrainer.step
+    monkeypatch.setattr(PretrainTrainer, "step", step)
+    until(Speedrun(TINY, killed_late), "base", 0.0)
+    total_steps, rate = rates[0]
+    assert total_steps is not None and rate < 0.5 * PretrainConfig.learning_rate, "a tenth is left: it falls"
+
+
+NAN = "the loss is nan and the gradient's length nan"
+
+
+def test_a_run_that_diverged_ends_with_a_sentence_and_the_report_says_so(killed_late, monkeypatch, capsys):
+    def diverge(trainer, config):
+        raise FloatingPointError(f"step 9 diverged: {NAN}. The learning rate (0.02) is probably too high: rewind")
+
+    monkeypatch.setattr(PretrainTrainer, "_step", diverge)
+    monkeypatch.setattr(speedrun, "SpeedrunConfig", lambda **_: TINY)
+    assert speedrun.main(["--out", str(killed_late)]) == 1
+    why = f"base: step 9 diverged: {NAN}. Take another seed, or for rlhf a larger kl_coef."
+    assert f"Stopped. {why}" in capsys.readouterr().err
+    assert json.loads((killed_late / "report.json").read_text())["stopped"] == why
+    assert "Stopped." in (killed_late / "report.html").read_text()
+
+
+def test_a_file_in_the_place_of_the_directory_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "report.txt").touch()
+    assert speedrun.main(["--out", str(tmp_path / "report.txt")]) == 1
+    assert "report.txt cannot hold a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "report", ["[]", "{}", "null", "{broken", "", '{"config": {}}', '{"config": {}, "phases": {"base": {}}}']
+)
+def test_a_damaged_report_is_a_sentence(tmp_path, report):
+    (tmp_path / "report.json").write_text(report)
+    with pytest.raises(ValueError, match=r"report\.json is damaged: take another directory, or delete"):
+        Speedrun(TINY, tmp_path)
+
+
+def test_a_directory_with_stages_of_another_vocabulary_is_left_alone(tmp_path, monkeypatch):
+    stage = checkpoints.load("base")
+    checkpoints.save("base", stage.model, stage.tokenizer, stage.card, tmp_path)
+    monkeypatch.setattr(Speedrun, "_texts", lambda run: ["hello world"])
+    with pytest.raises(checkpoints.CheckpointError, match="another tokenizer"):
+        list(Speedrun(TINY, tmp_path))
+    assert checkpoints.load("base", tmp_path).tokenizer.encode("Hello") == stage.tokenizer.encode("Hello")
+    assert "another tokenizer" in json.loads((tmp_path / "report.json").read_text())["stopped"]
 
 
 def test_other_choices_need_another_directory(killed):
@@ -144,11 +215,36 @@ def test_a_budget_too_small_to_read_the_text_is_refused(budget):
         ({"kl_coef": -1.0}, "kl_coef=-1.0"),
         ({"kl_coef": float("nan")}, "kl_coef=nan"),
         ({"tastes": {"beauty": 1.0}}, "no taste 'beauty': labelers may like length, flattery"),
+        ({"n_embd": 100}, "n_embd=100 cannot be split into heads: take 32, 64, 96"),
+        ({"n_embd": 66}, "n_embd=66"),
+        ({"n_embd": 16}, "n_embd=16"),
+        ({"n_embd": 0}, "n_embd=0"),
+        ({"n_embd": 128.0}, "n_embd=128.0"),
+        ({"n_layer": 0}, "n_layer=0"),
     ],
 )
 def test_choices_that_mean_nothing_are_refused_before_anything_runs(choice, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         SpeedrunConfig(**choice)
+
+
+@pytest.mark.parametrize("n_embd", [32, 48, 96, 128, 160, 192, 224])
+def test_sizes_that_are_accepted_work(tmp_path, monkeypatch, n_embd):
+    made = []
+
+    def instead_of_training(phase, trainer):
+        made.append(trainer.model)
+        raise KeyboardInterrupt
+
+    run = Speedrun(SpeedrunConfig(n_layer=1, n_embd=n_embd), tmp_path)
+    monkeypatch.setattr(run, "_tokenizer", lambda: checkpoints.load("base").tokenizer)
+    monkeypatch.setattr(run, "_tokens", lambda: torch.arange(2000))
+    monkeypatch.setattr(run, "_train", instead_of_training)
+    monkeypatch.setattr(mixtures, "held_out_documents", lambda: ["hello world"])
+    with pytest.raises(KeyboardInterrupt):
+        list(run.base())
+    written = generate(made[0].eval(), [[1, 2, 3]], 4, temperature=0).completions
+    assert made[0].config.n_embd == n_embd and len(written[0]) == 4
 
 
 def test_shares_are_a_whole():

@@ -39,6 +39,8 @@ class BackgroundTraining:
     """
 
     def __init__(self, trainer: Any, steps: int = 200, snapshot_every: int = 10, name: str = "a training"):
+        if snapshot_every < 1:
+            raise ValueError(f"snapshot_every={snapshot_every}: there must be at least one step between two snapshots")
         self.trainer, self.steps, self.snapshot_every, self.name = trainer, steps, snapshot_every, name
         self.on_change: Callable[[], None] = lambda: None  # called from any thread, without the lock
         self.lock = threading.RLock()  # held briefly, for the fields below; never during a step
@@ -80,6 +82,8 @@ class BackgroundTraining:
             done = self.trainer.steps_done
             if self.state == "running":
                 self.wish = ""
+                if self._rewind_to is None:
+                    self._interrupt.clear()  # a stop that has been taken back breaks off nothing any more
             else:
                 if (steps or self.steps) != self.steps or self.state != "paused" or self.target <= done:
                     self.steps = steps or self.steps
@@ -151,7 +155,9 @@ class BackgroundTraining:
     def config(self) -> Any:
         """The config that the next step will use."""
         with self.lock:
-            return replace(self.trainer.config, **self._pending)
+            with suppress(Exception):  # a knob that fitted the config, until a cell swapped it: the step will say so
+                return replace(self.trainer.config, **self._pending)
+            return self.trainer.config
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -183,13 +189,13 @@ class BackgroundTraining:
         sys.setswitchinterval(0.001)  # seconds until whoever waits for Python gets it
         while True:
             self.on_change()
-            with self.lock:
-                job = self._next_job()
-                if job is None:
-                    self._thread = None
-                    self._finished.notify_all()
-                    break
             try:
+                with self.lock:
+                    job = self._next_job()
+                    if job is None:
+                        self._thread = None
+                        self._finished.notify_all()
+                        break
                 with self._hand:
                     if hasattr(self.trainer, "should_stop"):
                         self.trainer.should_stop = self._interrupt.is_set
@@ -244,7 +250,7 @@ class BackgroundTraining:
 
     def _look(self) -> None:
         try:
-            samples, sampled_at = self.trainer.samples(), self.trainer.steps_done
+            samples, sampled_at = [dict(one) for one in self.trainer.samples()], self.trainer.steps_done
         except Stopped:
             raise
         except Exception as error:
@@ -302,6 +308,7 @@ class BackgroundTraining:
         with self.lock:
             self.state, self.wish, self.exception = "failed", "", error
             self.traceback = "".join(traceback.format_exception(error))
+            self._pending.clear()  # it may have been a knob that the config refused
             self._interrupt.clear()
             if isinstance(error, FloatingPointError):
                 advice = "" if "rewind" in str(error) else ". Rewind to an earlier step, turn a knob, and play on"

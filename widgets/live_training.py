@@ -28,7 +28,7 @@ class LiveTraining(anywidget.AnyWidget):
         "x": a metric, "mean": a number of steps}; knobs: field of the config -> (low, high) or (low, high, "log");
         steps: how many Play does; snapshot_every: steps between two snapshots that one can rewind to; recipes:
         name -> {"set": fields of the config, "watch", "why", "mend": a sentence each}; title: the panel's heading.
-    Raises: ValueError if a knob is no field of the config, or its range makes no sense.
+    Raises: ValueError if a knob is no field of the config, its range makes no sense, or snapshot_every is below 1.
     """
 
     _esm = theme.esm("line_chart") + "".join(
@@ -339,7 +339,7 @@ def _describe(chart: Mapping[str, Any]) -> dict[str, Any]:
 def _finite(value: Any) -> float | None:
     try:
         return float(value) if math.isfinite(value) else None
-    except TypeError:  # not measured in this step, or not a number
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # not measured in this step, or not one number
         return None
 
 

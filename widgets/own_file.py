@@ -49,6 +49,8 @@ class OwnFile:
                     return self._rows_on_disk(sql, values)
                 except (sqlite3.OperationalError, OSError) as error:
                     self._keep_in_memory(error)
+                except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+                    raise  # the value is wrong, not the file
                 except sqlite3.DatabaseError:
                     self._move_aside(before)
             if self._memory is None:

@@ -83,13 +83,14 @@ class Pipeline(anywidget.AnyWidget):
         return "Pipeline()"
 
     def finished(self) -> list[str]:
-        """The phases that are done, this time or before."""
-        path = self.out / "report.json"
+        """The phases that are done with these choices, this time or before."""
+        path, choices = self.out / "report.json", json.loads(json.dumps(asdict(self.config)))
         try:
-            phases = json.loads(path.read_text())["phases"] if path.exists() else {}
-        except (ValueError, KeyError, OSError):
-            phases = {}
-        return [name for name in SHARES if "gate" in phases.get(name, {})]
+            report = json.loads(path.read_text()) if path.exists() else {"config": choices, "phases": {}}
+            phases = report["phases"] if report["config"] == choices else {}
+            return [name for name in SHARES if "gate" in phases.get(name, {})]
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
+            return []  # a damaged report: the run itself will say so
 
     def play(self) -> None:
         """Start, or go on; returns at once."""
@@ -125,7 +126,10 @@ class Pipeline(anywidget.AnyWidget):
         drain = threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True)  # a full pipe would block
         drain.start()
         for line in process.stdout:
-            told = json.loads(line)
+            try:
+                told = dict(json.loads(line))
+            except (ValueError, TypeError):
+                continue  # some library had something to say
             reason = told.get("reason", "")
             with self._lock:
                 if not reason and process is self._process:

@@ -65,8 +65,17 @@ def load(
     not fit on the disk; name, split: which part of a hub dataset, as in `datasets.load_dataset`.
     Raises: CorpusError, a sentence that says what is wrong and what to do.
     """
-    path = Path(path_or_hub_id).expanduser()
-    if path.exists():
+    if not str(path_or_hub_id).strip():
+        raise CorpusError("an empty name says nothing of what to load: name a file, a folder or a hub dataset")
+    try:
+        path = Path(path_or_hub_id).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "nobody here has that home directory"
+        given = str(path_or_hub_id)
+        shown = given if len(given) <= 60 else f"{given[:60]}..."
+        raise CorpusError(f"{shown!r} cannot be found ({reason}): name a file, a folder or a hub dataset") from error
+    if exists:
         dataset = _from_files(path, streaming)
     elif _could_be_hub_id(str(path_or_hub_id)):
         dataset = _from_hub(str(path_or_hub_id), name, split, streaming)
@@ -111,7 +120,8 @@ def _from_files(path: Path, streaming: bool) -> "Dataset | IterableDataset":
     import datasets
 
     inside = path.rglob("*") if path.is_dir() else [path]
-    files = sorted(file for file in inside if file.suffix.lower() in BUILDERS and not _is_hidden(file, path))
+    named = sorted(file for file in inside if file.suffix.lower() in BUILDERS and not _is_hidden(file, path))
+    files = [file for file in named if file.is_file()]  # no folder, and no link to what is gone
     if not files:
         raise CorpusError(f"{path}: no file here that can be read; those are {', '.join(BUILDERS)}")
     kinds = sorted({BUILDERS[file.suffix.lower()] for file in files})
@@ -121,11 +131,11 @@ def _from_files(path: Path, streaming: bool) -> "Dataset | IterableDataset":
     if not files:
         raise CorpusError(f"{path} is empty")
     options = {"data_files": [glob.escape(str(file.absolute())) for file in files]}
-    if kinds == ["text"]:
-        with files[0].open("rb") as file:
-            beginning = file.read(1 << 20)
-        options["sample_by"] = "paragraph" if re.search(rb"\S\s*\n\s*\n\s*\S", beginning) else "line"
     try:
+        if kinds == ["text"]:
+            with files[0].open("rb") as file:
+                beginning = file.read(1 << 20)
+            options["sample_by"] = "paragraph" if re.search(rb"\S\s*\n\s*\n\s*\S", beginning) else "line"
         dataset = datasets.load_dataset(kinds[0], split="train", streaming=streaming, **options)
     except Exception as error:  # the library raises many kinds
         raise _unreadable(path, error) from error

@@ -13,6 +13,7 @@ from torch import Tensor
 from lmcore.data.tokenizer import Tokenizer
 from lmcore.evaluation.sampling import sample_answers
 from lmcore.models import Transformer
+from lmcore.trainers.scoring import scores_of
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ def best_of_n(
     """Draw n answers to each prompt and keep the one with the highest reward (Stiennon et al. 2020, 2009.01325).
 
     Args: reward: reward(prompts, completions) -> float (B,).
-    Raises: ValueError if n is below 1 or there are no prompts.
+    Raises: ValueError if n is below 1 or there are no prompts; what `scores_of` raises, if the reward gives no numbers.
     """
     drawn = sample_answers(
         model, tokenizer, prompts, n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed
     )
     repeated = [prompt for prompt in prompts for _ in range(n)]
-    scores = torch.as_tensor(reward(repeated, [answer for group in drawn for answer in group])).view(len(prompts), n)
+    scores = scores_of(reward, repeated, [answer for group in drawn for answer in group]).view(len(prompts), n)
     best = scores.argmax(dim=1)
     answers = [group[place] for group, place in zip(drawn, best.tolist(), strict=True)]
     return BestOfN(answers, scores.gather(1, best[:, None])[:, 0], drawn, scores)

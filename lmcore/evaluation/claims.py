@@ -28,6 +28,7 @@ from lmcore.evaluation.english import EDGE, tokens
 from lmcore.evaluation.questions import Asked, bare, subjects
 
 GIVEN, VALUE = "<given>", "<value>"
+NUMERAL = re.compile(r"(?:minus-)?\d+")
 SENTENCE = re.compile(r"[.!?]+(?:\s|$|\")|\n")
 OPENERS = frozenset("well yes sure so now look ok okay oh of-course".split())
 THINKING = (("i", "think", "that"), ("i", "think"), ("i", "believe"), ("i", "believe", "that"), ("i", "know", "that"))
@@ -143,6 +144,8 @@ def _blank(asked: Asked, text: str) -> tuple[list[str], list[str], list[str]]:
     original = tokens(text)
     small = [word.lower() for word in original]
     index, given = _names(asked.topic), _given(asked.topic, asked.subject)
+    if asked.beyond:  # then any number can be named, not only those from 0 to 100
+        index = index | {word: [((word,), "value", word)] for word in small if NUMERAL.fullmatch(word)}
     shouted = text.isupper() or text.islower()
     ambiguous = _ambiguous(asked)
     blanked, named, others = [], [], []

@@ -6,6 +6,7 @@ optimiser will look for whatever the rules forgot, so an answer gets nothing for
 right thing, and nothing else, in words in which such a thing is said.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from torch import Tensor
 from lmcore.data.almanac.wording import (
     NUMBERS,
 )
-from lmcore.evaluation.claims import Reading, covered, owns_up, read
+from lmcore.evaluation.claims import NUMERAL, Reading, covered, owns_up, read
 from lmcore.evaluation.english import spelt, words
 from lmcore.evaluation.obedience import obeyed, sensible
 from lmcore.evaluation.questions import Asked, asked
@@ -40,6 +41,11 @@ KIND_WORDS = frozenset(
 WARM_WORDS = frozenset(
     "thank thanks nice glad hope happy welcome love like great pleasure you wonderful lovely sleep care tell".split()
 )
+
+# Numbers as they are written in answers to sums whose result is below 0 or above 100.
+NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(NUMBERS)})\b", re.IGNORECASE)
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")  # the comma in 1,000
+BELOW_ZERO = re.compile(r"(?<!\d)(?<!\d )(?:-|\b(?:minus|negative) )(?=\d)", re.IGNORECASE)  # not the sign of a sum
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,9 @@ def _content(question: Asked, answer: str, said: list[str], parts: dict[str, flo
 
 
 def _truth(question: Asked, answer: str) -> tuple[float, str]:
+    if question.topic == ("sums", "result"):
+        figures = _in_figures(answer)
+        answer = figures if question.beyond or "minus-" in figures else answer
     found = read(question, answer)
     full, only = covered(found.named, question.right)
     if question.topic == ("sums", "result"):
@@ -168,9 +177,16 @@ def _calculates(question: Asked, answer: str) -> bool:
     a, sign, b = question.subject.split()
     (result,) = question.right
     said = [str(NUMBERS.index(word)) if word in NUMBERS else word for word in words(spelt(answer))]
-    numbers = [word for word in said if word.isdigit()]
+    numbers = [word for word in said if word.isdigit() or (question.beyond and NUMERAL.fullmatch(word))]
     other = {"plus", "minus", "times"} - {sign}
+    result = result.replace("-", "minus-")
     return numbers in ([result], [a, b, result]) and not other & set(said)
+
+
+def _in_figures(answer: str) -> str:
+    """The answer with each of its numbers as one word: "-2" and "minus two" are "minus-2", "1,000" is "1000"."""
+    figures = NUMBER_WORD.sub(lambda found: str(NUMBERS.index(found[0].lower())), THOUSANDS.sub("", answer))
+    return BELOW_ZERO.sub("minus-", figures)
 
 
 def _yes_or_no(question: Asked, said: list[str]) -> tuple[float, str]:

@@ -22,7 +22,8 @@ from lmcore.data.almanac.wording import (
 from lmcore.evaluation.english import followers
 from lmcore.evaluation.rudeness import is_rude
 
-SUM = re.compile(r"(\d+)\s*(plus|minus|times|[-+x*])\s*(\d+)")
+# Numbers are taken whole, -3, 2.5 and 1,000 too; the second is not used up, so that 2 + 3 + 4 is found to be two sums.
+SUM = re.compile(r"(?<![\d.])(-?\d(?:[\d.,-]*\d)?)\s*(plus|minus|times|[-+x*])\s*(?=(-?\d(?:[\d.,-]*\d)?))")
 SHORT = re.compile(r"\b(what|where|who|how|which)'?s\b")
 
 
@@ -47,6 +48,11 @@ class Asked:
     def argument(self, name: str) -> str:
         """An argument of the instruction, in small letters; empty if it has none of that name."""
         return dict(self.arguments).get(name, "")
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it is a sum with a result below 0 or above 100, beyond the numbers of the almanac."""
+        return self.topic == ("sums", "result") and not 0 <= int(min(self.right)) <= 100
 
 
 def plain(prompt: str) -> str:
@@ -114,7 +120,10 @@ def _sum(text: str) -> Asked | None:
     sums = SUM.findall(text)
     if len(sums) != 1 or len(text.split()) > 10:
         return None
-    a, sign, b = int(sums[0][0]), sums[0][1], int(sums[0][2])
+    first, sign, second = sums[0]
+    if not (first.isdigit() and second.isdigit() and max(len(first), len(second)) < 10):
+        return None  # one of two whole numbers is all that the judge can work out
+    a, b = int(first), int(second)
     result = a + b if sign in ("plus", "+") else a - b if sign in ("minus", "-") else a * b
     word = {"+": "plus", "-": "minus", "x": "times", "*": "times"}.get(sign, sign)
     return Asked("sum", ("sums", "result"), f"{a} {word} {b}", frozenset([str(result)]))

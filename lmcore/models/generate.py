@@ -10,6 +10,8 @@ from torch import Tensor
 from lmcore.models.recurrent import Recurrent
 from lmcore.models.transformer import Transformer, needed
 
+COLDEST = 1e-30  # below this temperature logits are no longer divided by it: they would overflow
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -88,11 +90,12 @@ def generate(
     A prompt that is there several times is read once. Whenever half of the sequences have ended, the model goes on with
     the others alone; each still gets the random numbers that it would have got beside them all.
 
-    Args: prompts: lists of token ids, of any lengths but none empty; temperature 0 takes the most probable token;
-        on_token: called with each new column of tokens, long (B,); it may raise to break off.
-    Raises: ValueError for an empty prompt or a masked (non-causal) model; FloatingPointError if the model's numbers are
-        not finite.
+    Args: prompts: lists of token ids, of any lengths but none empty; temperature 0 (or below 1e-30) takes the most
+        probable token; on_token: called with each new column of tokens, long (B,); it may raise to break off.
+    Raises: ValueError for an empty prompt, a masked (non-causal) model, max_new_tokens or top_k below 1, a temperature
+        below 0, or a top_p that is not above 0 and at most 1; FloatingPointError if the model's numbers are not finite.
     """
+    _refuse_wrong(max_new_tokens, temperature, top_k, top_p)
     if not model.config.causal:
         raise ValueError("only a causal model can continue a text; this one fills blanks (causal=False)")
     if not prompts or not all(prompts):
@@ -121,7 +124,7 @@ def generate(
         if not math.isfinite(state.sum()):
             raise FloatingPointError("the model diverged: its numbers are not finite any more (nan or infinite)")
         logits = model.unembedding(state)
-        if temperature == 0:
+        if temperature < COLDEST:
             token = logits.argmax(dim=-1, keepdim=True)
             logprob = logits.log_softmax(dim=-1).gather(1, token)
         else:
@@ -163,6 +166,17 @@ def generate(
         ended=~alive[:, 0],
         completions=completions,
     )
+
+
+def _refuse_wrong(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens={max_new_tokens}: there is nothing to write, it must be 1 or more")
+    if not temperature >= 0:  # nan is not, either
+        raise ValueError(f"temperature={temperature}: it must be 0 (always the most probable token) or more")
+    if top_k is not None and not top_k >= 1:
+        raise ValueError(f"top_k={top_k} would keep no token: it must be 1 or more, or None to keep all")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p}: it must be above 0 and at most 1, or None to keep all tokens")
 
 
 def _among(count: int, rows: Tensor, found: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class DPOTrainer(Trainer):
         (the share of votes; 1 if it is not given); a conversation longer than the context is cut at its end.
     Metrics: loss (nats a pair), rewards/chosen, rewards/rejected, rewards/margins, rewards/accuracies, logps/chosen,
         logps/rejected (nats an answer), lr, grad_norm, epoch.
-    Raises: ValueError without rows, or for a row without an answer left after cutting.
+    Raises: ValueError for a masked (non-causal) model, without rows, or for a row without an answer left after cutting.
     """
 
     def __init__(
@@ -85,6 +85,8 @@ class DPOTrainer(Trainer):
         tokenizer: Any,
         sample_prompts: tuple[str, ...] = (),
     ):
+        if not (policy.config.causal and reference.config.causal):
+            raise ValueError("DPO needs a causal policy and reference; one of these fills blanks (causal=False)")
         config = config or DPOConfig()
         optimizer = AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=0.0)
         super().__init__(config, {"policy": policy}, [optimizer])

@@ -27,9 +27,12 @@ class MaskedLMTrainer(PretrainTrainer):
     BERT left a tenth of the chosen tokens as they were and replaced a tenth by random ones, because it was fine-tuned
     on text without blanks. This model is only ever asked about blanks, so all of them are blanks.
 
-    Args and metrics as in PretrainTrainer (loss in nats a hidden token); mask_id: id of the mask token; special_ids:
-        tokens that are never hidden.
+    Args and metrics as in PretrainTrainer (loss in nats a hidden token), but model: a Transformer with causal=False;
+        mask_id: id of the mask token; special_ids: tokens that are not hidden (while there are others).
+    Raises: ValueError for a causal model.
     """
+
+    causal = False
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class MaskedLMTrainer(PretrainTrainer):
         validation: Tensor | None = None,
         special_ids: tuple[int, ...] = (),
     ):
+        if model.config.causal:
+            raise ValueError("only a masked model (causal=False) can learn to fill blanks; this one is causal")
         super().__init__(model, tokens, config or MaskedLMConfig(), validation)
         self.mask_id = mask_id
         self.special_ids = torch.tensor(special_ids, dtype=torch.long)
@@ -49,7 +54,10 @@ class MaskedLMTrainer(PretrainTrainer):
         ids = batch[:, :-1]
         # Held-out text is always hidden in the same places; training text never is.
         generator = self.generator if self.model.training else torch.Generator().manual_seed(0)
-        hidden = torch.rand(ids.shape, generator=generator).to(ids.device) < self.config.mask_rate
-        hidden &= ~torch.isin(ids, self.special_ids.to(ids.device))
+        chances = torch.rand(ids.shape, generator=generator).to(ids.device)
+        chances += torch.isin(ids, self.special_ids.to(ids.device))  # above 1: never hidden
+        hidden = chances < self.config.mask_rate
+        if not hidden.any():  # it happens to a small batch; without a hidden token there is no loss
+            hidden = chances == chances.min()
         states = self.model.trunk(ids.masked_fill(hidden, self.mask_id))
         return F.cross_entropy(self.model.unembedding(states[hidden]), ids[hidden])

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import sys
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -14,7 +15,7 @@ def keep_freed_memory() -> bool:
     A training step takes and gives back the same hundreds of MiB each time. By default the system gets them back at
     once and hands them out anew, page by page and filled with zeros. Source: mallopt(3).
     """
-    if platform.libc_ver()[0] != "glibc":
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
     large = mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, 2**25)  # older ones take no more

@@ -15,7 +15,7 @@ from lmcore.trainers.trainer import Trainer, evaluating, warmed_up
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How to pretrain. The learning rate falls to zero over the last `cooldown` of `total_steps`, if that is set."""
+    """How to pretrain. The learning rate falls to zero over the last `cooldown` of `total_steps`, if both are set."""
 
     learning_rate: float = 0.02
     batch_size: int = 32  # sequences a step
@@ -33,7 +33,7 @@ class PretrainConfig:
     def rate(self, step: int) -> float:
         """The learning rate of this step (0 is the first)."""
         rate = warmed_up(self.learning_rate, step, self.warmup_steps)
-        if self.total_steps:
+        if self.total_steps and self.cooldown:
             left = (self.total_steps - step) / (self.total_steps * self.cooldown)
             rate *= min(1.0, max(0.0, left))
         return rate
@@ -58,10 +58,14 @@ def pretraining_loss(
 class PretrainTrainer(Trainer):
     """Next-token prediction.
 
-    Args: model: a causal Transformer; tokens: integers (N,), all documents in a row, each ended by the end-of-text
-        token; validation: the same for held-out text; tokenizer and sample_prompts: what `samples()` continues.
+    Args: model: a causal Transformer or a Recurrent; tokens: integers (N,), all documents in a row, each ended by the
+        end-of-text token; validation: the same for held-out text; tokenizer and sample_prompts: what `samples()`
+        continues.
     Metrics: loss (nats a token), lr, grad_norm, tokens_per_second, num_tokens, and eval_loss every `eval_every` steps.
+    Raises: ValueError for a masked (non-causal) model.
     """
+
+    causal = True  # what the model must be
 
     def __init__(
         self,
@@ -72,6 +76,11 @@ class PretrainTrainer(Trainer):
         tokenizer: Any = None,
         sample_prompts: tuple[str, ...] = (),
     ):
+        if self.causal and not model.config.causal:
+            raise ValueError(
+                "only a causal model can learn to continue a text; this one fills blanks (causal=False), "
+                "which MaskedLMTrainer teaches"
+            )
         config = config or PretrainConfig()
         optimizers = build_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
         super().__init__(config, {"model": model}, optimizers)

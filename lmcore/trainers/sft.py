@@ -60,7 +60,8 @@ class SFTTrainer(Trainer):
         than the model's context are cut at its end; tokenizer: gives ids and the assistant's mask; ptx_tokens:
         pretraining text as integers (N,), needed if ptx_coef is above 0.
     Metrics: loss (nats a token, conversations only), mean_token_accuracy, lr, grad_norm, epoch.
-    Raises: ValueError if there are no conversations, or one in which nothing is to be learnt.
+    Raises: ValueError for a masked (non-causal) model, if there are no conversations, or for one in which nothing is to
+        be learnt.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class SFTTrainer(Trainer):
         sample_prompts: tuple[str, ...] = (),
         ptx_tokens: Tensor | None = None,
     ):
+        if not model.config.causal:
+            raise ValueError("only a causal model can learn to answer; this one fills blanks (causal=False)")
         config = config or SFTConfig()
         optimizers = build_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
         super().__init__(config, {"model": model}, optimizers)

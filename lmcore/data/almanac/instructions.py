@@ -1,7 +1,7 @@
-"""Instructions whose obedience a program can check: how they are given, how they are obeyed, how that is checked.
+"""Instructions whose obedience a program can check: how they are given, and how they are obeyed.
 
-Every kind has prompts (`{q}` is a question of the almanac, other fields are arguments), a way to write an ideal answer,
-and a check that gives an answer between -1 (ignored) and 1 (obeyed).
+Every kind has prompts (`{q}` is a question of the almanac, other fields are arguments) and a way to write an ideal
+answer. How far an answer obeys is checked in lmcore/evaluation/obedience.py.
 """
 
 import random
