@@ -230,6 +230,8 @@ def _check_answer(learner) -> str:
             answer = answer.tolist()
         if isinstance(answer, (list, tuple)) and any(isinstance(one, float) for one in answer):
             raise Misconception("Your list holds scores. A token id is the *place* of the highest, a whole number.")
+        if isinstance(answer, (list, tuple)) and any(isinstance(one, Tensor) for one in answer):
+            raise Misconception("Your list holds tensors; `int(...)` makes a token id of each.")
         if not isinstance(answer, (list, tuple)) or not all(isinstance(one, int) for one in answer):
             raise Misconception(f"You returned {expect.kind(answer)}; a list of token ids is asked for.")
         said = script[: script.index(end)] if end in script else script

@@ -119,6 +119,12 @@ def _check_paired_interval(learner) -> str:
         )
     if abs(width / right - 1) > 0.15:
         raise Misconception(f"{about}It should be about {right:.3f} wide, and is {width:.3f}.")
+    once = expect.several(learner(before.clone(), after.clone(), 1), 2, "a pair, (low, high)")
+    if abs(expect.number(once[1], "a number") - expect.number(once[0], "a number")) > 1e-6:
+        raise Misconception(
+            f"{about}That is about right, but with `draws=1` there is only one mean, and your interval still has a "
+            "width: it comes from a formula. The bootstrap needs none; draw, and see where the means fall."
+        )
     return f"Right. Unpaired, the same data would give an interval {unpaired / right:.0f} times as wide."
 
 

@@ -107,11 +107,11 @@ def interval(values: Tensor) -> tuple[float, float, float]:
 # --- Pictures -----------------------------------------------------------------------------------------------------
 
 
-def bars(groups: dict[str, dict[str, float]], title: str, colour: str):
+def bars(groups: dict[str, dict[str, float]], title: str, colour: str, y: str):
     """{series: {label: height}} as groups of bars, the later the darker."""
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout={**LAYOUT, "title": title, "barmode": "group", "height": 420})
+    figure = go.Figure(layout={**LAYOUT, "title": title, "barmode": "group", "height": 420, "yaxis_title": y})
     red, green, blue = (int(COLOURS[colour][at : at + 2], 16) for at in (1, 3, 5))
     for place, (name, heights) in enumerate(groups.items(), start=1):
         shade = f"rgba({red},{green},{blue},{0.15 + 0.85 * place / len(groups):.2f})"
@@ -138,6 +138,7 @@ def before_and_after(exams: dict[str, dict[str, Tensor]], title: str):
     import plotly.graph_objects as go
 
     figure = go.Figure(layout={**LAYOUT, "title": title, "barmode": "group", "height": 420})
+    figure.update_yaxes(title="true score; others: share of answers")
     for name, measured in exams.items():
         rows = [interval(values) for values in measured.values()]
         stage, _, manner = name.partition(", ")
