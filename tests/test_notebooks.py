@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from benchmarks import tax
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "course").rglob("*.ipynb"))
 LESSONS = [path for path in NOTEBOOKS if re.match(r"(0[1-9]|1[01])_", path.name)]
@@ -109,8 +111,20 @@ def test_lesson_05_says_how_much_was_hidden_from_its_model():
     assert f"it was trained with {card['trainer_config']['mask_rate']:.0%} hidden".replace("%", " %") in text
 
 
-def test_lesson_10_says_how_many_facts_the_small_aligned_model_knows():
-    scores = json.loads((ROOT / "benchmarks" / "alignment.json").read_text("utf-8"))["scores"]
+LESSON_10 = (ROOT / "course" / "10_alignment_and_capability.ipynb").read_text("utf-8")
+
+
+def test_lesson_10_says_what_was_measured_of_the_small_aligned_model():
+    found = json.loads((ROOT / "benchmarks" / "alignment.json").read_text("utf-8"))
+    scores, won = found["scores"], found["preferred"]["small_rlhf to base"]
     known = scores["small_rlhf"]["facts recalled"]["value"] / scores["base"]["facts recalled"]["value"]
-    text = (ROOT / "course" / "10_alignment_and_capability.ipynb").read_text("utf-8")
-    assert "knows a third of the facts" in text and 0.28 < known < 0.39
+    assert "knows a third of the facts" in LESSON_10 and 0.28 < known < 0.39
+    share, low, high = (round(100 * won[name]) for name in ("share", "low", "high"))
+    assert f"over 600 prompts, {share} % ({low} to {high};" in LESSON_10
+
+
+def test_lesson_10_says_what_a_leash_and_pretraining_text_won_back():
+    results = json.loads((ROOT / "benchmarks" / "tax.json").read_text("utf-8"))
+    back = {(run["kl_coef"], run["ptx_coef"]): tax.won_back(results, run, tax.ROWS[1]) for run in results["runs"]}
+    assert f"`kl_coef` 1.0 instead of 0.3 won back {100 * back[1.0, 0.0]:.0f} %" in LESSON_10
+    assert f"`ptx_coef` 0.1 won back {100 * back[0.3, 0.1]:.0f} %" in LESSON_10
