@@ -33,7 +33,7 @@ def test_it_is_a_reward(judge):
 @pytest.mark.parametrize("kind", KINDS)
 def test_ideal_answers_of_every_kind_score_high_and_prompts_are_recognised(judge, kind, split):
     for task in prompts(split, kind, n=400, seed=1):
-        verdict = judge.explain(task.prompt, judge.reference(task))
+        verdict = judge.explain(task.prompt, task.reference)
         assert verdict.kind == kind, task
         assert verdict.gold > 0.8, (task.prompt, verdict)
 

@@ -90,10 +90,6 @@ class Judge:
             }
         return _verdict(question, content, reason, ending, **parts)
 
-    def reference(self, task) -> str:
-        """An ideal answer to a task of the almanac."""
-        return task.reference
-
 
 _asked = lru_cache(maxsize=100_000)(asked)
 

@@ -105,13 +105,11 @@ class RewardTrainer(Trainer):
         ranked, totals = by_prompt(preferences, self.model), {}
         pairs = sum(len(prompt.chosen) for prompt in ranked)
         with evaluating(self.model):
-            for start in range(0, len(ranked), 32):
+            for prompt in ranked:
                 self.check_stop()
-                batch = ranked[start : start + 32]
-                for prompt in batch:
-                    share = len(prompt.chosen) / pairs
-                    for name, value in self.loss([prompt])[1].items():
-                        totals[name] = totals.get(name, 0.0) + share * value
+                share = len(prompt.chosen) / pairs
+                for name, value in self.loss([prompt])[1].items():
+                    totals[name] = totals.get(name, 0.0) + share * value
         return totals
 
     @property
