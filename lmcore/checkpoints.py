@@ -60,7 +60,7 @@ def save(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _has_tokenizer(directory, tokenizer, name)
+    known = _has_tokenizer(directory, tokenizer, name)
     reader = _stage_of(model.reader, directory) if getattr(model, "reader", None) is not None else None
     weights = {  # single numbers, such as a reward model's centre, stay exact
         key: (tensor.half() if tensor.dim() else tensor).contiguous() for key, tensor in _distinct(model).items()
@@ -73,18 +73,19 @@ def save(
         about["reader"] = reader
     description = json.dumps(about, indent=1).encode()
     write_whole(data, path)
-    save_tokenizer(directory, tokenizer, name)  # here, so that `load` sees a wrong checksum if a kill parts the two
+    if not known:  # between the two, so that `load` sees a wrong checksum if a kill parts it from the weights
+        _write_tokenizer(directory, tokenizer)
     write_whole(description, path.with_suffix(".json"))
     return path
 
 
-def save_tokenizer(directory: Path | str, tokenizer: Tokenizer, name: str = "") -> None:
+def save_tokenizer(directory: Path | str, tokenizer: Tokenizer) -> None:
     """Write the tokenizer.json that all stages of a directory share, unless it is this one already.
 
-    Raises: CheckpointError if it is another one, and a stage other than `name` (which is about to be written) needs it.
+    Raises: CheckpointError if it is another one, and a stage there needs it.
     """
-    if not _has_tokenizer(directory, tokenizer, name):
-        write_whole(tokenizer._library.to_str(pretty=True).encode(), Path(directory) / "tokenizer.json")
+    if not _has_tokenizer(directory, tokenizer):
+        _write_tokenizer(directory, tokenizer)
 
 
 def write_whole(content: bytes | memoryview, path: Path) -> None:
@@ -186,13 +187,14 @@ def _checksum(name: str, directory: Path) -> str:
 
 
 def _has_tokenizer(directory: Path | str, tokenizer: Tokenizer, name: str = "") -> bool:
-    """Whether the directory's tokenizer.json is this one; raises as `save_tokenizer` does."""
+    """Whether the directory's tokenizer.json is this one; raises CheckpointError if it is another one that a stage
+    needs, except `name`, which is about to be written."""
     path = Path(directory) / "tokenizer.json"
     try:
         found = Tokenizer.load(path)
     except (FileNotFoundError, ValueError):  # gone or damaged: nobody can read with it
         return False
-    if found._library.to_str() == tokenizer._library.to_str():
+    if found.as_json() == tokenizer.as_json():
         return True
     others = [stage for stage in available(directory) if stage != name]
     if others:
@@ -200,6 +202,10 @@ def _has_tokenizer(directory: Path | str, tokenizer: Tokenizer, name: str = "") 
             f"{path} is another tokenizer, and the stages here ({', '.join(others)}) need it: take another directory"
         )
     return False
+
+
+def _write_tokenizer(directory: Path | str, tokenizer: Tokenizer) -> None:
+    write_whole(tokenizer.as_json().encode(), Path(directory) / "tokenizer.json")
 
 
 def _distinct(model: Model) -> dict[str, torch.Tensor]:

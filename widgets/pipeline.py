@@ -84,13 +84,12 @@ class Pipeline(anywidget.AnyWidget):
 
     def finished(self) -> list[str]:
         """The phases that are done with these choices, this time or before."""
-        path, choices = self.out / "report.json", json.loads(json.dumps(asdict(self.config)))
         try:
-            report = json.loads(path.read_text()) if path.exists() else {"config": choices, "phases": {}}
-            phases = report["phases"] if report["config"] == choices else {}
+            report = json.loads((self.out / "report.json").read_text())
+            phases = report["phases"] if report["config"] == asdict(self.config) else {}
             return [name for name in SHARES if "gate" in phases.get(name, {})]
         except (ValueError, KeyError, TypeError, AttributeError, OSError):
-            return []  # a damaged report: the run itself will say so
+            return []  # no report, or a damaged one: the run itself will say so
 
     def play(self) -> None:
         """Start, or go on; returns at once."""

@@ -79,7 +79,11 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write a tokenizer.json."""
-        Path(path).write_text(self._library.to_str(pretty=True), encoding="utf-8")
+        Path(path).write_text(self.as_json(), encoding="utf-8")
+
+    def as_json(self) -> str:
+        """What stands in a tokenizer.json; equal for equal tokenizers."""
+        return self._library.to_str(pretty=True)
 
     @property
     def vocab_size(self) -> int:

@@ -131,12 +131,13 @@ def _content(question: Asked, answer: str, said: list[str], parts: dict[str, flo
 
 
 def _truth(question: Asked, answer: str) -> tuple[float, str]:
-    if question.topic == ("sums", "result"):
+    is_sum = question.topic == ("sums", "result")
+    if is_sum:
         figures = _in_figures(answer)
         answer = figures if question.beyond or "minus-" in figures else answer
     found = read(question, answer)
     full, only = covered(found.named, question.right)
-    if question.topic == ("sums", "result"):
+    if is_sum:
         full = only = _calculates(question, answer)
     if found.named and not only:
         return WRONG, "It claims something wrong."
